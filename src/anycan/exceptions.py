@@ -1,0 +1,155 @@
+"""Every error of anycan, by cause.
+
+The tree::
+
+    CanError
+    ├── FrameError (ValueError)             a value that no CAN frame can have
+    ├── FilterError (ValueError)            a filter that no socket can take
+    ├── ParseError (ValueError)             text that is no frame, filter or log line
+    │   └── LogParseError                   ... with the file and the line it stands in
+    ├── NetworkUnavailableError             the network named does not exist or cannot be reached
+    └── CanOSError (OSError)                a system call's error number, explained
+        ├── ProtocolUnavailableError        no PF_CAN, or the protocol's module is missing
+        ├── CanPermissionError (PermissionError)
+        ├── InterfaceError
+        │   ├── UnknownInterfaceError       no interface of that name or index
+        │   ├── NotACanInterfaceError       the interface exists and is no CAN interface
+        │   ├── InterfaceDownError          passing: the endpoint goes on when the link is up again
+        │   └── InterfaceRemovedError       final: the interface is gone
+        ├── FrameNotSupportedError          the socket or the interface does not take such a frame
+        └── OptionNotSupportedError         the kernel does not know the socket option
+
+``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
+``anyio.WouldBlock`` keep their meaning and are raised as they are.
+
+The first four are local misuse: nothing was sent and nothing was lost. Those with an error number
+carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "CanError",
+    "CanOSError",
+    "CanPermissionError",
+    "FilterError",
+    "FrameError",
+    "FrameNotSupportedError",
+    "InterfaceDownError",
+    "InterfaceError",
+    "InterfaceRemovedError",
+    "LogParseError",
+    "NetworkUnavailableError",
+    "NotACanInterfaceError",
+    "OptionNotSupportedError",
+    "ParseError",
+    "ProtocolUnavailableError",
+    "UnknownInterfaceError",
+]
+
+
+class CanError(Exception):
+    """The base of every error that anycan itself raises."""
+
+
+class FrameError(CanError, ValueError):
+    """A value that no CAN frame can have: an identifier, a length or a flag out of range."""
+
+
+class FilterError(CanError, ValueError):
+    """A filter that no CAN socket can take: an identifier out of range, or too many filters."""
+
+
+class ParseError(CanError, ValueError):
+    """Text that is no frame, no filter or no log line.
+
+    Attributes:
+        text: The text that could not be read.
+    """
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and the attributes; the constructor takes more than the message."""
+        return _remake, (type(self), self.args), vars(self)
+
+
+def _remake(kind: type[ParseError], arguments: tuple[str, ...]) -> ParseError:
+    return kind.__new__(kind, *arguments)
+
+
+class LogParseError(ParseError):
+    """A line of a log file that is no log line.
+
+    Attributes:
+        file: The name of the file.
+        line: The number of the line, from 1.
+        text: The line.
+    """
+
+    def __init__(self, message: str, text: str, *, file: str, line: int) -> None:
+        super().__init__(f"{file}:{line}: {message}", text)
+        self.file = file
+        self.line = line
+
+
+class NetworkUnavailableError(CanError):
+    """The network that was named does not exist, or cannot be reached."""
+
+
+class CanOSError(CanError, OSError):
+    """A system call on a CAN socket failed.
+
+    Attributes:
+        errno: The error number, as the kernel gave it.
+        strerror: What happened, and what to do about it.
+        interface: The name of the interface it happened to; None: no single one.
+    """
+
+    def __init__(self, errno: int, message: str, interface: str | None = None) -> None:
+        super().__init__(errno, message)
+        self.interface = interface
+
+
+class ProtocolUnavailableError(CanOSError):
+    """The kernel has no PF_CAN, or lacks the protocol (EAFNOSUPPORT, EPROTONOSUPPORT)."""
+
+
+class CanPermissionError(CanOSError, PermissionError):
+    """The process may not do that (EPERM, EACCES)."""
+
+
+class InterfaceError(CanOSError):
+    """Something about an interface."""
+
+
+class UnknownInterfaceError(InterfaceError):
+    """There is no interface of that name or index (ENODEV, ENXIO)."""
+
+
+class NotACanInterfaceError(InterfaceError):
+    """The interface exists, and is no CAN interface (ENODEV from bind)."""
+
+
+class InterfaceDownError(InterfaceError):
+    """The interface is down (ENETDOWN).
+
+    This is passing: the endpoint stays bound, and receives and sends again when the interface is
+    up again.
+    """
+
+
+class InterfaceRemovedError(InterfaceError):
+    """The interface has been removed (ENODEV). The endpoint is of no more use: close it."""
+
+
+class FrameNotSupportedError(CanOSError):
+    """The socket or the interface does not take such a frame (EINVAL, EMSGSIZE)."""
+
+
+class OptionNotSupportedError(CanOSError):
+    """The kernel does not know a socket option that was asked for (ENOPROTOOPT)."""

@@ -1,0 +1,321 @@
+"""Filters: the kernel's rule, the users' forms, and candump's notation.
+
+``kernel_takes`` is a model of its own of what ``net/can/af_can.c`` does with one filter.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from anycan.exceptions import FilterError, ParseError
+from anycan.filter import CanFilter, Filter
+from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EFF = 1 << 31
+RTR = 1 << 30
+ERR = 1 << 29
+
+quick = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def kernel_takes(word: int, identifier: int, mask: int, inverted: bool) -> bool:
+    """Tell whether a receiver with a filter gets a frame with a word."""
+    if mask & ERR:  # the list of error frames
+        return bool(word & ERR) and bool(word & mask & 0x1FFFFFFF)
+    if word & ERR:  # which no other list gets
+        return False
+    if mask & EFF and not identifier & EFF:
+        mask &= 0x7FF | EFF | RTR
+    agrees = all(
+        (word >> bit & 1) == (identifier >> bit & 1) for bit in range(32) if mask >> bit & 1
+    )
+    return not agrees if inverted else agrees
+
+
+# Words that share bits, so that frames match often: few identifiers, all flags.
+_near = st.sampled_from([0, 1, 0x123, 0x122, 0x7FF, 0x800, 0x12345123, 0x1FFFFFFF])
+_flags = st.sets(st.sampled_from([EFF, RTR, ERR])).map(sum)
+words = st.builds(lambda low, flags: low | flags, _near, _flags) | st.integers(0, 0xFFFFFFFF)
+masks = (
+    st.sampled_from([0, 0x7FF, 0xC00007FF, 0xDFFFFFFF, 0xFFFFFFFF, 0x1FFFFFFF, EFF, RTR, ERR])
+    | words
+)
+frames: st.SearchStrategy[AnyFrame] = st.one_of(
+    st.builds(Frame, _near),
+    st.builds(Frame, _near, extended=st.just(True)),
+    st.builds(RemoteFrame, _near),
+    st.builds(FdFrame, st.integers(0, 0x1FFFFFFF), extended=st.just(True)),
+    st.builds(XlFrame, st.integers(0, 0x7FF), st.just(b"x"), vcid=st.integers(0, 0xFF)),
+    st.builds(ErrorFrame, _near),
+)
+
+
+@given(words, masks, st.booleans(), frames)
+@example(0x123, 0x7FF, False, RemoteFrame(0x123))  # a bare mask takes remote frames
+@example(0x123, 0x7FF, False, Frame(0x12345123))  # and 29-bit identifiers
+@example(0x12345123, 0xDFFFFFFF, False, Frame(0x123))  # an 11-bit filter's mask is cut
+@example(0, 0, True, Frame(0x123))  # takes nothing
+@example(0, ERR, False, ErrorFrame(4))
+@example(0, ERR | 4, False, ErrorFrame(4))
+@quick
+def test_one_filter_is_the_kernels(
+    identifier: int, mask: int, inverted: bool, frame: AnyFrame
+) -> None:
+    one = CanFilter(identifier, mask, inverted)
+    assert one.matches(frame) is kernel_takes(frame.can_id, identifier, mask, inverted)
+
+
+class TestCanFilter:
+    def test_a_bare_mask_also_takes_remote_and_29_bit_frames(self) -> None:
+        one = CanFilter(0x123, 0x7FF)
+        assert one.matches(Frame(0x123))
+        assert one.matches(RemoteFrame(0x123))
+        assert one.matches(Frame(0x12345123))
+        assert not one.matches(Frame(0x122))
+
+    def test_an_inverted_filter_with_an_empty_mask_takes_nothing(self) -> None:
+        assert not CanFilter(0, 0, inverted=True).matches(Frame(0x123))
+        assert CanFilter(0, 0).matches(Frame(0x123))
+
+    def test_the_virtual_network_of_can_xl_counts(self) -> None:
+        one = CanFilter(0x450123, 0xFF07FF)
+        assert one.matches(XlFrame(0x123, b"x", vcid=0x45))
+        assert not one.matches(XlFrame(0x123, b"x", vcid=0x44))
+
+    def test_error_frames_pass_only_a_mask_with_the_error_flag(self) -> None:
+        assert not CanFilter(0, 0).matches(ErrorFrame(4))
+        assert CanFilter(0, ERR | 6).matches(ErrorFrame(4))
+        assert not CanFilter(0, ERR | 6).matches(ErrorFrame(8))
+        assert not CanFilter(0, ERR | 6).matches(Frame(4))
+
+    @pytest.mark.parametrize("value", [-1, 1 << 32])
+    def test_words_have_32_bits(self, value: int) -> None:
+        with pytest.raises(FilterError, match=f"id of a filter is 0 to 0xFFFFFFFF, not {value:#x}"):
+            CanFilter(value, 0)
+        with pytest.raises(FilterError, match=f"mask of a filter .* not {value:#x}"):
+            CanFilter(0, value)
+
+    def test_it_is_a_value(self) -> None:
+        one: Any = CanFilter(0x123, 0x7FF)
+        assert one == CanFilter(0x123, 0x7FF)
+        assert one != CanFilter(0x123, 0x7FF, inverted=True)
+        assert len({one, CanFilter(0x123, 0x7FF)}) == 1
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            one.mask = 0
+
+    @pytest.mark.parametrize(
+        ("text", "one"),
+        [
+            ("123:7FF", CanFilter(0x123, 0x7FF)),
+            ("1:0", CanFilter(1, 0)),
+            ("123~7ff", CanFilter(0x123, 0x7FF, inverted=True)),
+            ("00000123:DFFFFFFF", CanFilter(0x80000123, 0xDFFFFFFF)),
+            ("92345678:DFFFFFFF", CanFilter(0x92345678, 0xDFFFFFFF)),
+            ("0000123:7FF", CanFilter(0x123, 0x7FF)),
+            ("040000123:C00007FF", CanFilter(0x40000123, 0xC00007FF)),
+            ("20000004:4", CanFilter(0x20000004, 4)),
+            ("123:FFFFFFFF", CanFilter(0x123, 0xDFFFFFFF)),
+        ],
+    )
+    def test_notation(self, text: str, one: CanFilter) -> None:
+        assert CanFilter.parse(text) == one
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "123", "123:", ":7FF", "123:7FF ", "123:GGG", "123#7FF", "-1:7FF", "123:7FF:1",
+         "123456789:7FF", "123:123456789", "\u0661:7FF"],
+    )  # fmt: skip
+    def test_text_that_is_no_filter(self, text: str) -> None:
+        with pytest.raises(ParseError, match=re.escape(f"not a filter: {text!r}")) as caught:
+            CanFilter.parse(text)
+        assert "write <id>:<mask> or <id>~<mask>" in str(caught.value)
+        assert caught.value.text == text
+
+    @pytest.mark.parametrize(
+        ("one", "text", "code"),
+        [
+            (CanFilter(0x12, 0x7FF), "012:7FF", "CanFilter(0x012, 0x7FF)"),
+            (CanFilter(0, 0), "000:000", "CanFilter(0x000, 0x000)"),
+            (
+                CanFilter(0x80000123, 0xDFFFFFFF, inverted=True),
+                "00000123~DFFFFFFF",
+                "CanFilter(0x80000123, 0xDFFFFFFF, inverted=True)",
+            ),
+            (
+                CanFilter(0x40000123, 0xC00007FF),
+                "040000123:C00007FF",
+                "CanFilter(0x40000123, 0xC00007FF)",
+            ),
+            (CanFilter(0x20000004, 4), "20000004:004", "CanFilter(0x20000004, 0x004)"),
+        ],
+    )
+    def test_text_and_code(self, one: CanFilter, text: str, code: str) -> None:
+        assert str(one) == text
+        assert repr(one) == code
+        assert eval(code) == one  # noqa: S307 - our own repr is what is shown
+
+
+one_filter = st.builds(CanFilter, words, masks.map(lambda mask: mask & ~ERR), st.booleans())
+
+
+@given(st.lists(one_filter, min_size=1, max_size=4))
+@quick
+def test_what_is_written_reads_the_same(filters: list[CanFilter]) -> None:
+    for one in filters:
+        assert CanFilter.parse(str(one)) == one
+    text = ",".join(map(str, filters))
+    assert Filter.parse(text).to_kernel() == tuple(filters)
+    assert repr(Filter.parse(text)) == f"<Filter {text}>"
+
+
+@given(st.text("0123456789abcdefABCDEF:~, \n\u0661", max_size=24) | st.text(max_size=10))
+@quick
+def test_any_text_is_a_filter_or_refused_as_documented(text: str) -> None:
+    try:
+        wanted = Filter.parse(text)
+    except ParseError:
+        return
+    assert [CanFilter.parse(str(one)) for one in wanted.to_kernel()] == list(wanted.to_kernel())
+
+
+class TestFilter:
+    def test_id_takes_data_frames_with_that_identifier_alone(self) -> None:
+        wanted = Filter.id(0x123)
+        assert wanted.to_kernel() == (CanFilter(0x123, 0xC00007FF),)
+        assert wanted.matches(Frame(0x123))
+        assert wanted.matches(FdFrame(0x123))
+        assert not wanted.matches(Frame(0x124))
+        assert not wanted.matches(Frame(0x123, extended=True))
+        assert not wanted.matches(RemoteFrame(0x123))
+        assert not wanted.matches(ErrorFrame(0x123))
+
+    def test_id_of_29_bits(self) -> None:
+        assert Filter.id(0x12345678).to_kernel() == (CanFilter(0x92345678, 0xDFFFFFFF),)
+        assert Filter.id(0x123, extended=True).to_kernel() == (CanFilter(0x80000123, 0xDFFFFFFF),)
+        assert Filter.id(0x123, extended=True).matches(Frame(0x123, extended=True))
+        assert not Filter.id(0x123, extended=True).matches(Frame(0x123))
+
+    def test_mask(self) -> None:
+        assert Filter.mask(0x7FF, 0x7F0).to_kernel() == (CanFilter(0x7F0, 0xC00007F0),)
+        assert Filter.mask(0x100, 0x1FFFFF00).to_kernel() == (CanFilter(0x80000100, 0xDFFFFF00),)
+        assert Filter.mask(0x100, 0x700, extended=True).to_kernel() == (
+            CanFilter(0x80000100, 0xC0000700),
+        )
+
+    def test_all_and_none(self) -> None:
+        every: list[AnyFrame] = [Frame(0), Frame(0x12345678), RemoteFrame(1), FdFrame(2)]
+        assert all(Filter.all().matches(frame) for frame in every)
+        assert not any(Filter.none().matches(frame) for frame in every)
+        assert not Filter.all().matches(ErrorFrame(1))
+        assert Filter.all().to_kernel() == (CanFilter(0, 0),)
+        assert Filter.none().to_kernel() == ()
+        assert repr(Filter.none()) == "<Filter none>"
+        assert repr(Filter.all()) == "<Filter 000:000>"
+
+    def test_joined_filters_take_what_either_takes(self) -> None:
+        wanted = Filter.id(1) | Filter.id(2) | Filter.id(1)
+        assert wanted.to_kernel() == (*Filter.id(1).to_kernel(), *Filter.id(2).to_kernel())
+        assert wanted.matches(Frame(1))
+        assert wanted.matches(Frame(2))
+        assert not wanted.matches(Frame(3))
+        assert wanted == Filter.id(1) | Filter.id(2)
+        assert Filter.none() | Filter.id(1) == Filter.id(1)
+
+    def test_it_joins_with_filters_alone(self) -> None:
+        wanted: Any = Filter.id(1)
+        with pytest.raises(TypeError, match="unsupported operand"):
+            wanted | CanFilter(1, 2)
+
+    def test_parse(self) -> None:
+        assert Filter.parse("123:7FF,400~7F0").to_kernel() == (
+            CanFilter(0x123, 0x7FF),
+            CanFilter(0x400, 0x7F0, inverted=True),
+        )
+        with pytest.raises(ParseError, match="not a filter: ''"):
+            Filter.parse("123:7FF,")
+
+    @pytest.mark.parametrize(
+        "make",
+        [Filter.id, lambda value, **keys: Filter.mask(0, value, **keys),
+         lambda value, **keys: Filter.range(0, value, **keys)],
+        ids=["id", "mask", "range"],
+    )  # fmt: skip
+    @pytest.mark.parametrize(
+        ("value", "extended"), [(0x20000000, None), (0x20000000, True), (0x800, False)]
+    )
+    def test_out_of_range(
+        self, make: Callable[..., Filter], value: int, extended: bool | None
+    ) -> None:
+        with pytest.raises(FilterError, match=f"identifier {value:#x} is out of range: 0 to 0x7FF"):
+            make(value, extended=extended)
+
+    def test_negative_identifiers(self) -> None:
+        with pytest.raises(FilterError, match="identifier -0x1 is out of range"):
+            Filter.id(-1)
+        with pytest.raises(FilterError, match="identifier -0x1 is out of range"):
+            Filter.range(-1, 5)
+
+    def test_an_empty_range(self) -> None:
+        with pytest.raises(FilterError, match="an empty range: 0x2 is above 0x1"):
+            Filter.range(2, 1)
+
+    def test_ranges(self) -> None:
+        assert repr(Filter.range(0x700, 0x7FF)) == "<Filter 700:C0000700>"
+        assert repr(Filter.range(5, 5)) == "<Filter 005:C00007FF>"
+        assert repr(Filter.range(0, 0x7FF)) == "<Filter 000:C0000000>"
+        assert repr(Filter.range(1, 4)) == "<Filter 001:C00007FF,002:C00007FE,004:C00007FF>"
+        assert repr(Filter.range(0, 0x1FFFFFFF)) == "<Filter 00000000:C0000000>"
+        assert len(Filter.range(1, 0x1FFFFFFE).to_kernel()) == 56
+
+
+def fewest_blocks(first: int, last: int, low: int, size: int) -> int:
+    """Count the blocks of a range by halving what it lies in."""
+    if first > low + size - 1 or last < low:
+        return 0
+    if first <= low and low + size - 1 <= last:
+        return 1
+    half = size // 2
+    return fewest_blocks(first, last, low, half) + fewest_blocks(first, last, low + half, half)
+
+
+STANDARD = [Frame(identifier) for identifier in range(0x800)]
+
+
+@given(st.integers(0, 0x7FF), st.integers(0, 0x7FF))
+@example(0, 0x7FF)
+@example(1, 0x7FE)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_a_range_takes_its_identifiers_and_no_other(one: int, other: int) -> None:
+    first, last = sorted((one, other))
+    wanted = Filter.range(first, last)
+    taken = [(frame.can_id, part) for part in wanted.to_kernel() for frame in STANDARD
+             if frame.can_id & part.mask == part.id]  # fmt: skip
+    assert sorted(identifier for identifier, _ in taken) == list(range(first, last + 1))
+    assert len(wanted.to_kernel()) == fewest_blocks(first, last, 0, 0x800)
+    assert not wanted.matches(RemoteFrame(first))
+    assert not wanted.matches(Frame(first, extended=True))
+
+
+_wide = st.integers(0, 0x1FFFFFFF)
+
+
+@given(_wide, _wide, st.lists(_wide, max_size=20))
+@quick
+def test_a_range_of_29_bits(one: int, other: int, sample: list[int]) -> None:
+    first, last = sorted((one, other))
+    wanted = Filter.range(first, last, extended=True)
+    edges = {first - 1, first, first + 1, last - 1, last, last + 1}
+    for identifier in {*sample, *(edge for edge in edges if 0 <= edge <= 0x1FFFFFFF)}:
+        frame = Frame(identifier, extended=True)
+        assert wanted.matches(frame) is (first <= identifier <= last)
+    assert len(wanted.to_kernel()) == fewest_blocks(first, last, 0, 1 << 29)
+    assert not wanted.matches(Frame(first & 0x7FF))
