@@ -1,0 +1,135 @@
+"""What carries the frames of an interface: the virtual device, and what a driver is."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final, Protocol
+
+from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
+
+DEFAULT_MTU: Final = CANFD_MTU
+
+
+class Transmit(enum.Enum):
+    """What became of a frame that a device was given."""
+
+    SENT = enum.auto()
+    """It is on the bus."""
+    QUEUED = enum.auto()
+    """The device holds it, and tells by :meth:`Port.sent` when it is on the bus."""
+    FULL = enum.auto()
+    """The device has no room: the sender gets ENOBUFS."""
+
+
+class Port(Protocol):
+    """An interface as its device sees it: what a driver calls."""
+
+    @property
+    def mtu(self) -> int:
+        """The interface's MTU."""
+        ...
+
+    def receive(self, payload: bytes, now_ns: int) -> bool:
+        """Take a frame that came from the bus.
+
+        Args:
+            payload: ``struct can_frame``, ``canfd_frame`` or ``canxl_frame``.
+            now_ns: When it came, in nanoseconds since the epoch.
+
+        Returns:
+            Whether it was taken. What is no frame, or too large for the interface, is counted as
+            dropped.
+        """
+        ...
+
+    def sent(self, now_ns: int) -> None:
+        """Say that the oldest of the frames held is on the bus."""
+        ...
+
+
+class Device(ABC):
+    """What carries the frames of an interface. Drivers derive from it.
+
+    Its interface calls it, from one thread; nothing here may wait.
+
+    Attributes:
+        echo: The device hears its own frames, so that other sockets of this host get a frame when
+            it is on the bus. Where it is False they get it when it is sent.
+    """
+
+    echo: ClassVar[bool] = False
+
+    @abstractmethod
+    def supports_mtu(self, mtu: int) -> bool:
+        """Tell whether the device can have that MTU. It is asked while the link is down."""
+
+    @abstractmethod
+    def transmit(self, payload: bytes) -> Transmit:
+        """Take a frame to the bus. It is called only between :meth:`start` and :meth:`stop`."""
+
+    def start(self, port: Port) -> None:  # noqa: B027 - a device without a start needs none
+        """Begin to work: the link goes up."""
+
+    def stop(self) -> None:  # noqa: B027 - a device without a stop needs none
+        """Cease to work, and forget the frames held: the link goes down."""
+
+
+class VirtualDevice(Device):
+    """A bus without a wire, as the kernel's vcan: what is sent is received on this host, at once.
+
+    Args:
+        transmit_queue: None: a frame is gone as soon as it is sent. A number: so many frames wait
+            for :meth:`release`, and then senders get ENOBUFS, as with a queueing discipline on a
+            vcan (their local receivers have each frame at once all the same).
+
+    Source: ``drivers/net/can/vcan.c``: MTU 16, 72, or 76 to 2060.
+    """
+
+    def __init__(self, transmit_queue: int | None = None) -> None:
+        self._room = transmit_queue
+        self._held = 0
+        self._port: Port | None = None
+
+    def supports_mtu(self, mtu: int) -> bool:
+        """Tell whether the device can have that MTU."""
+        return mtu in {CAN_MTU, CANFD_MTU} or CANXL_MIN_MTU <= mtu <= CANXL_MTU
+
+    def start(self, port: Port) -> None:
+        """Begin to work."""
+        self._port = port
+
+    def stop(self) -> None:
+        """Forget the frames held."""
+        self._port = None
+        self._held = 0
+
+    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - there is no bus to put it on
+        """Take a frame."""
+        room = self._room
+        if room is None:
+            return _SENT
+        if self._held >= room:
+            return Transmit.FULL
+        self._held += 1
+        return Transmit.QUEUED
+
+    def release(self, count: int | None, now_ns: int) -> int:
+        """Let frames that wait go, the oldest first.
+
+        Args:
+            count: How many; None: all.
+            now_ns: The time.
+
+        Returns:
+            How many went.
+        """
+        released = 0
+        while self._port is not None and self._held and released != count:
+            self._held -= 1
+            released += 1
+            self._port.sent(now_ns)
+        return released
+
+
+_SENT: Final = Transmit.SENT

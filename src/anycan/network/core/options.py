@@ -1,0 +1,212 @@
+"""The options of a CAN_RAW socket, as setsockopt(2) and getsockopt(2) have them."""
+
+from __future__ import annotations
+
+import errno
+from struct import Struct, pack, unpack
+from typing import Final
+
+from anycan.frame import EFF_MASK
+from anycan.network.core.interface import failure
+from anycan.wire.constants import (
+    AF_CAN,
+    CAN_RAW_ERR_FILTER,
+    CAN_RAW_FD_FRAMES,
+    CAN_RAW_FILTER,
+    CAN_RAW_FILTER_MAX,
+    CAN_RAW_JOIN_FILTERS,
+    CAN_RAW_LOOPBACK,
+    CAN_RAW_RECV_OWN_MSGS,
+    CAN_RAW_XL_FRAMES,
+    CAN_RAW_XL_VCID_OPTS,
+    CAN_RAW_XL_VCID_RX_FILTER,
+    CAN_RAW_XL_VCID_TX_PASS,
+    CAN_RAW_XL_VCID_TX_SET,
+    SO_RCVBUF,
+    SO_RXQ_OVFL,
+    SO_SNDBUF,
+    SO_TIMESTAMP,
+    SO_TIMESTAMPING,
+    SO_TIMESTAMPNS,
+)
+
+BUFFER_MAXIMUM: Final = 212_992  # net.core.rmem_max and wmem_max
+_LEAST_SEND_BUFFER: Final = 4608
+_LEAST_RECEIVE_BUFFER: Final = 2304
+_INTEGER_MAXIMUM: Final = 0x7FFFFFFF
+_PRIORITY: Final = 0x7FF
+_VCID: Final = 0xFF0000
+
+# asm-generic/socket.h; the values are those that a socket of PF_CAN gives
+_CONSTANTS: Final = {3: 3, 38: 0, 39: AF_CAN}  # SO_TYPE: SOCK_RAW, SO_PROTOCOL, SO_DOMAIN
+_TIMESTAMPING_MASK: Final = 0x3FFFF  # linux/net_tstamp.h of 6.12: SOF_TIMESTAMPING_MASK
+_FILTER: Final = Struct("=II")
+_INTEGERS: Final = (
+    CAN_RAW_LOOPBACK,
+    CAN_RAW_RECV_OWN_MSGS,
+    CAN_RAW_FD_FRAMES,
+    CAN_RAW_JOIN_FILTERS,
+    CAN_RAW_XL_FRAMES,
+)
+
+
+class RawSocketOptions:
+    """The options' values.
+
+    Attributes:
+        filters: Words and masks, as set.
+        error_mask: Which classes of error frames are taken.
+        joined: How many filters must match; 0: one does.
+        send_buffer: Bytes, as the kernel counts.
+        receive_buffer: Bytes, as the kernel counts.
+        drop_counts: Received messages carry the drop count.
+    """
+
+    def __init__(self) -> None:
+        self.filters: list[tuple[int, int]] = [(0, 0)]
+        self.error_mask = 0
+        self.joined = 0
+        self.send_buffer = BUFFER_MAXIMUM
+        self.receive_buffer = BUFFER_MAXIMUM
+        self.drop_counts = False
+        # What is set is given back as it is, not as true or false.
+        self._integers = dict.fromkeys(_INTEGERS, 0) | {CAN_RAW_LOOPBACK: 1}
+        self._vcid = bytes(4)
+        self._socket = dict.fromkeys((SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING), 0)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Work out what is asked for every frame."""
+        self.loopback = self._integers[CAN_RAW_LOOPBACK] != 0
+        self.receive_own = self._integers[CAN_RAW_RECV_OWN_MSGS] != 0
+        self.flexible = self._integers[CAN_RAW_FD_FRAMES] != 0
+        self.xl = self._integers[CAN_RAW_XL_FRAMES] != 0
+        joining = self._integers[CAN_RAW_JOIN_FILTERS] != 0
+        self.joined = max(len(self.filters), 1) if joining else 0
+
+    # SOL_CAN_RAW
+
+    def set_raw(self, option: int, value: bytes) -> None:
+        """Set an option of the level SOL_CAN_RAW.
+
+        Raises:
+            OSError: EINVAL or ENOPROTOOPT.
+        """
+        if option == CAN_RAW_FILTER:
+            if len(value) % _FILTER.size or len(value) > CAN_RAW_FILTER_MAX * _FILTER.size:
+                raise failure(errno.EINVAL)
+            self.filters = list(_FILTER.iter_unpack(value))
+        elif option != CAN_RAW_ERR_FILTER and option not in {*_INTEGERS, CAN_RAW_XL_VCID_OPTS}:
+            raise failure(errno.ENOPROTOOPT)
+        elif len(value) != 4:
+            raise failure(errno.EINVAL)
+        elif option == CAN_RAW_ERR_FILTER:
+            self.error_mask = unpack("=I", value)[0] & EFF_MASK
+        elif option == CAN_RAW_XL_VCID_OPTS:
+            self._vcid = value
+        else:
+            (number,) = unpack("=i", value)
+            if option == CAN_RAW_FD_FRAMES and self.xl and not number:
+                raise failure(errno.EINVAL)
+            self._integers[option] = number
+            if option == CAN_RAW_XL_FRAMES and number:
+                self._integers[CAN_RAW_FD_FRAMES] = number
+        self._renew()
+
+    def get_raw(self, option: int, size: int) -> bytes:
+        """Give an option of the level SOL_CAN_RAW.
+
+        Raises:
+            OSError: ERANGE: ``size`` is too small; ENOPROTOOPT.
+        """
+        match option:
+            case 1:  # CAN_RAW_FILTER
+                value = b"".join(_FILTER.pack(*one) for one in self.filters)
+                if size < len(value):
+                    raise failure(errno.ERANGE)
+            case 2:  # CAN_RAW_ERR_FILTER
+                value = pack("=I", self.error_mask)
+            case 8:  # CAN_RAW_XL_VCID_OPTS
+                value = self._vcid
+                if size < len(value):
+                    raise failure(errno.ERANGE)
+            case _ if option in self._integers:
+                value = pack("=i", self._integers[option])
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+        return value[:size]
+
+    def outgoing_xl_word(self, word: int) -> int:
+        """Give the first word with which a CAN XL frame is sent."""
+        flags, transmit, _, _ = self._vcid
+        word &= _PRIORITY | _VCID
+        if not flags & CAN_RAW_XL_VCID_TX_PASS:
+            word &= _PRIORITY
+        if flags & CAN_RAW_XL_VCID_TX_SET:
+            word = word & _PRIORITY | transmit << 16
+        return word
+
+    def takes_xl_word(self, word: int) -> bool:
+        """Tell whether a CAN XL frame's VCID is wanted."""
+        flags, _, wanted, mask = self._vcid
+        if flags & CAN_RAW_XL_VCID_RX_FILTER:
+            return (word >> 16 ^ wanted) & mask == 0
+        return not word & _VCID
+
+    # SOL_SOCKET
+
+    def set_socket(self, option: int, value: bytes) -> None:
+        """Set an option of the level SOL_SOCKET.
+
+        Raises:
+            OSError: EINVAL or ENOPROTOOPT.
+        """
+        if len(value) < 4:
+            raise failure(errno.EINVAL)
+        (number,) = unpack("=i", value[:4])
+        match option:
+            case 7:  # SO_SNDBUF
+                self.send_buffer = _buffer(_capped(number), _LEAST_SEND_BUFFER)
+            case 8:  # SO_RCVBUF
+                self.receive_buffer = _buffer(_capped(number), _LEAST_RECEIVE_BUFFER)
+            case 32:  # SO_SNDBUFFORCE
+                self.send_buffer = _buffer(max(number, 0), _LEAST_SEND_BUFFER)
+            case 33:  # SO_RCVBUFFORCE
+                self.receive_buffer = _buffer(max(number, 0), _LEAST_RECEIVE_BUFFER)
+            case 29 | 35:  # SO_TIMESTAMP, SO_TIMESTAMPNS: one or the other
+                self._socket[SO_TIMESTAMP] = self._socket[SO_TIMESTAMPNS] = 0
+                self._socket[option] = int(number != 0)
+            case 37:  # SO_TIMESTAMPING
+                if number & ~_TIMESTAMPING_MASK:
+                    raise failure(errno.EINVAL)
+                self._socket[SO_TIMESTAMPING] = number
+            case 40:  # SO_RXQ_OVFL
+                self.drop_counts = number != 0
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def get_socket(self, option: int) -> bytes:
+        """Give an option of the level SOL_SOCKET.
+
+        Raises:
+            OSError: ENOPROTOOPT.
+        """
+        values = self._socket | {
+            SO_SNDBUF: self.send_buffer,
+            SO_RCVBUF: self.receive_buffer,
+            SO_RXQ_OVFL: int(self.drop_counts),
+            **_CONSTANTS,
+        }
+        if option not in values:
+            raise failure(errno.ENOPROTOOPT)
+        # struct so_timestamping has a second number, for a clock to take the stamps from.
+        return pack("=i", values[option]) + (bytes(4) if option == SO_TIMESTAMPING else b"")
+
+
+def _capped(number: int) -> int:
+    return min(number & 0xFFFFFFFF, BUFFER_MAXIMUM)
+
+
+def _buffer(number: int, least: int) -> int:
+    """Double a buffer's size, as the kernel does for its own overhead."""
+    return max(min(number, _INTEGER_MAXIMUM // 2) * 2, least)

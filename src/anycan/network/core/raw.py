@@ -1,0 +1,340 @@
+"""A CAN_RAW socket."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from struct import Struct, pack
+from typing import TYPE_CHECKING, Final
+
+from anycan.frame import ERR_FLAG
+from anycan.network.core.interface import failure, mtu_allows
+from anycan.network.core.options import RawSocketOptions
+from anycan.network.core.payload import (
+    CLASSICAL,
+    FLEXIBLE,
+    GREATEST_SIZE,
+    INVALID,
+    LEAST_SIZE,
+    XL,
+    charge_of,
+    kind_of,
+    replace_word,
+    unpack_word,
+)
+from anycan.wire.constants import (
+    AF_CAN,
+    CAN_RAW_ERR_FILTER,
+    CAN_RAW_FILTER,
+    MSG_CONFIRM,
+    MSG_DONTROUTE,
+    MSG_TRUNC,
+    SO_ERROR,
+    SO_MEMINFO,
+    SOL_CAN_RAW,
+    SOL_SOCKET,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anycan.network.core.interface import Interface, Socket
+    from anycan.network.core.receivers import ReceiveLists
+    from anycan.network.core.stack import Stack
+    from anycan.wire.messages import MessageBuffer
+
+_ADDRESS: Final = Struct("=HxxI")
+_LEAST_ADDRESS: Final = _ADDRESS.size
+_GREATEST_ADDRESS: Final = 128  # linux/socket.h: struct sockaddr_storage
+
+
+class RawSocketCore:
+    """A CAN_RAW socket, without a descriptor and a clock.
+
+    Args:
+        stack: The network's interfaces.
+        changed: Called when the socket may have become readable or writable, or no longer is.
+    """
+
+    def __init__(self, stack: Stack, changed: Callable[[], object]) -> None:
+        self.options = RawSocketOptions()
+        self.drops = 0
+        self._stack = stack
+        self._changed = changed
+        self._interface: Interface | None = None
+        self._lists: ReceiveLists[Socket] | None = None  # None: not bound
+        self._queue: deque[tuple[bytes, int, int, int, int, int]] = deque()
+        self._received_charge = 0
+        self._sent_charge = 0
+        self._error = 0
+
+    @property
+    def joined(self) -> int:
+        """How many filters must match before a frame is taken; 0: the first does."""
+        return self.options.joined
+
+    @property
+    def readable(self) -> bool:
+        """Whether a receive call would give something, a message or an error."""
+        return bool(self._queue) or self._error != 0
+
+    @property
+    def writable(self) -> bool:
+        """Whether poll would say so: less than half of the send buffer is used, or an error waits.
+
+        Source: ``include/net/sock.h``, ``sock_writeable``, whose own count begins at 1.
+        """
+        return self._sent_charge + 1 < self.options.send_buffer >> 1 or self._error != 0
+
+    # Binding
+
+    def bind(self, address: bytes) -> None:
+        """Bind to the interface in a ``struct sockaddr_can``; index 0: to all.
+
+        Raises:
+            OSError: EINVAL or ENODEV.
+        """
+        index = _index_of(address)
+        bound = self._interface.index if self._interface is not None else 0
+        if self._lists is not None and index == bound:
+            return
+        interface: Interface | None = None
+        if index:
+            interface = self._stack.by_index.get(index)
+        if self._stack.closed or (index and interface is None):
+            raise failure(errno.ENODEV)
+        self._unregister()
+        self._leave()
+        self._interface = interface
+        self._lists = self._stack.any_lists if interface is None else interface.lists
+        self._bound_there[self] = None
+        self._register_filters()
+        self._register_errors()
+        if interface is not None and not interface.up:
+            self._fail(errno.ENETDOWN)
+
+    @property
+    def _bound_there(self) -> dict[Socket, None]:
+        interface = self._interface
+        return self._stack.any_bound if interface is None else interface.bound
+
+    def _leave(self) -> None:
+        self._bound_there.pop(self, None)
+        self._interface = self._lists = None
+
+    def _register_filters(self) -> None:
+        if self._lists is not None:
+            for word, mask in self.options.filters:
+                self._lists.register(word, mask, self)
+
+    def _unregister(self) -> None:
+        self._unregister_filters(self.options.filters)
+        self._unregister_errors(self.options.error_mask)
+
+    def _register_errors(self) -> None:
+        if self._lists is not None and self.options.error_mask:
+            self._lists.register(0, self.options.error_mask | ERR_FLAG, self)
+
+    def _unregister_filters(self, filters: list[tuple[int, int]]) -> None:
+        if self._lists is not None:
+            for word, mask in filters:
+                self._lists.unregister(word, mask, self)
+
+    def _unregister_errors(self, mask: int) -> None:
+        if self._lists is not None and mask:
+            self._lists.unregister(0, mask | ERR_FLAG, self)
+
+    # What happens to the interface
+
+    def link_down(self) -> None:
+        """Take note that the interface went down."""
+        self._fail(errno.ENETDOWN)
+
+    def interface_removed(self) -> None:
+        """Take note that the interface is gone: the socket is unbound and has no filters."""
+        self._unregister()
+        self._leave()
+        self.options.set_raw(CAN_RAW_FILTER, b"")
+        self._fail(errno.ENODEV)
+
+    def _fail(self, number: int) -> None:
+        self._error = number
+        self._changed()
+
+    def _take_error(self) -> None:
+        if self._error:
+            number, self._error = self._error, 0
+            self._changed()
+            raise failure(number)
+
+    # Options
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set an option.
+
+        Raises:
+            OSError: EINVAL or ENOPROTOOPT.
+        """
+        if level == SOL_SOCKET:
+            self.options.set_socket(option, value)
+        elif level != SOL_CAN_RAW:
+            raise failure(errno.EINVAL)
+        elif option == CAN_RAW_FILTER:
+            # The new ones come first: those that are there already keep their place.
+            filters = self.options.filters
+            self.options.set_raw(option, value)
+            self._register_filters()
+            self._unregister_filters(filters)
+        elif option == CAN_RAW_ERR_FILTER:
+            mask = self.options.error_mask
+            self.options.set_raw(option, value)
+            self._register_errors()
+            self._unregister_errors(mask)
+        else:
+            self.options.set_raw(option, value)
+            if self._lists is not None:
+                self._lists.changed()  # filters may be joined now, or no longer
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Give the bytes of an option, ``size`` at most.
+
+        Raises:
+            OSError: EINVAL, ERANGE or ENOPROTOOPT.
+        """
+        if level == SOL_CAN_RAW:
+            return self.options.get_raw(option, size)
+        if level != SOL_SOCKET:
+            raise failure(errno.EINVAL)
+        if option == SO_ERROR:
+            number, self._error = self._error, 0
+            self._changed()
+            return pack("=i", number)[:size]
+        if option == SO_MEMINFO:
+            options = self.options
+            received = (self._received_charge, options.receive_buffer)
+            sent = (self._sent_charge, options.send_buffer)
+            return pack("=9I", *received, *sent, 0, 0, 0, 0, self.drops)[:size]
+        return self.options.get_socket(option)[:size]
+
+    # Sending
+
+    def send(self, payload: bytes, address: bytes | None, now_ns: int) -> None:
+        """Send a frame.
+
+        Args:
+            payload: Its bytes.
+            address: ``struct sockaddr_can`` of the interface; None: the bound one.
+            now_ns: The time, in nanoseconds since the epoch.
+
+        Raises:
+            OSError: As ``docs/explanation/parity.md`` says, in the kernel's order.
+        """
+        if not LEAST_SIZE <= len(payload) <= GREATEST_SIZE:
+            raise failure(errno.EINVAL)
+        if address is not None:
+            interface = self._stack.by_index.get(_index_of(address))
+        else:
+            interface = self._interface
+        if interface is None:
+            raise failure(errno.ENXIO)
+        self._take_error()
+        options = self.options
+        if self._sent_charge >= options.send_buffer:
+            raise failure(errno.EAGAIN)
+        kind = kind_of(payload)
+        if kind != CLASSICAL:
+            if (
+                kind == INVALID
+                or not (options.flexible if kind == FLEXIBLE else options.xl)
+                or not mtu_allows(interface.mtu, kind)
+            ):
+                raise failure(errno.EINVAL)
+            if kind == XL:
+                (word,) = unpack_word(payload)
+                payload = replace_word(payload, options.outgoing_xl_word(word))
+        if interface.transmit(payload, kind, self, options.loopback, now_ns):
+            self._sent_charge += charge_of(len(payload))
+            self._changed()
+
+    def released(self, size: int) -> None:
+        """Take note that the device has let go of a frame of that many bytes which it held."""
+        self._sent_charge -= charge_of(size)
+        self._changed()
+
+    # Receiving
+
+    def deliver(
+        self, payload: bytes, kind: int, word: int, ifindex: int, sender: object, now_ns: int
+    ) -> None:
+        """Queue a frame that passed the filters, unless an option or a full buffer forbids it."""
+        options = self.options
+        if sender is None:
+            flags = 0
+        elif sender is not self:
+            flags = MSG_DONTROUTE
+        elif options.receive_own:
+            flags = MSG_DONTROUTE | MSG_CONFIRM
+        else:
+            return
+        if kind and not (
+            options.flexible if kind == FLEXIBLE else options.xl and options.takes_xl_word(word)
+        ):
+            return
+        if self._received_charge >= options.receive_buffer:
+            self.drops += 1
+            return
+        charge = charge_of(len(payload))
+        self._received_charge += charge
+        drops = self.drops if options.drop_counts else 0
+        self._queue.append((payload, ifindex, flags, now_ns, drops, charge))
+        if len(self._queue) == 1:
+            self._changed()
+
+    def receive(self, buffer: MessageBuffer) -> int:
+        """Fill a buffer with the messages that wait.
+
+        Returns:
+            How many were stored, from 1.
+
+        Raises:
+            OSError: The pending error, or EAGAIN.
+        """
+        self._take_error()
+        queue = self._queue
+        if not queue:
+            raise failure(errno.EAGAIN)
+        count = min(len(queue), buffer.capacity)
+        room = buffer.payload_size
+        counting = self.options.drop_counts
+        store = buffer.store
+        for position in range(count):
+            payload, ifindex, flags, now_ns, drops, charge = queue.popleft()
+            self._received_charge -= charge
+            if len(payload) > room:
+                flags |= MSG_TRUNC
+            store(position, payload, ifindex, flags, now_ns, drops if counting else 0)
+        if not queue:
+            self._changed()
+        return count
+
+    def close(self) -> None:
+        """Unbind, forget what waits, and call ``changed`` no more. It is of no use after that."""
+        self._changed = _nobody
+        self._unregister()
+        self._leave()
+        self._queue.clear()
+        self._received_charge = 0
+        self._error = 0
+
+
+def _nobody() -> None:
+    """Be told of changes, and do nothing."""
+
+
+def _index_of(address: bytes) -> int:
+    if not _LEAST_ADDRESS <= len(address) <= _GREATEST_ADDRESS:
+        raise failure(errno.EINVAL)
+    family, index = _ADDRESS.unpack_from(address)
+    if family != AF_CAN:
+        raise failure(errno.EINVAL)
+    return int(index)

@@ -1,0 +1,75 @@
+"""The interfaces and the sockets of a network."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from anycan.network.core.device import DEFAULT_MTU
+from anycan.network.core.interface import Interface, Socket, failure
+from anycan.network.core.receivers import ReceiveLists
+
+if TYPE_CHECKING:
+    from anycan.network.core.device import Device
+
+
+class Stack:
+    """The interfaces of a network, and the filters of sockets bound to all of them.
+
+    Attributes:
+        any_lists: The filters of the sockets bound to all interfaces.
+        any_bound: Those sockets, in the order of their binding.
+        by_index: The interfaces, in the order in which they were added.
+        by_name: The same by name.
+        closed: There will be no more interfaces.
+    """
+
+    def __init__(self) -> None:
+        self.any_lists: ReceiveLists[Socket] = ReceiveLists()
+        self.any_bound: dict[Socket, None] = {}
+        self.by_index: dict[int, Interface] = {}
+        self.by_name: dict[str, Interface] = {}
+        self.closed = False
+        self._last_index = 0
+
+    def add(self, name: str, device: Device, mtu: int = DEFAULT_MTU) -> Interface:
+        """Add an interface, down.
+
+        Raises:
+            OSError: EEXIST, or EINVAL for an MTU that the device cannot have.
+        """
+        if name in self.by_name:
+            raise failure(errno.EEXIST)
+        if not device.supports_mtu(mtu):
+            raise failure(errno.EINVAL)
+        self._last_index += 1
+        interface = Interface(self._last_index, name, mtu, device, self.any_lists)
+        self.by_index[interface.index] = self.by_name[name] = interface
+        return interface
+
+    def remove(self, interface: Interface) -> None:
+        """Remove an interface; the sockets bound to it are told."""
+        del self.by_index[interface.index], self.by_name[interface.name]
+        interface.remove()
+
+    def set_mtu(self, interface: Interface, mtu: int) -> None:
+        """Change the MTU.
+
+        Raises:
+            OSError: EBUSY while the link is up, or EINVAL.
+        """
+        if mtu == interface.mtu:
+            return
+        if interface.up:
+            raise failure(errno.EBUSY)
+        if not interface.device.supports_mtu(mtu):
+            raise failure(errno.EINVAL)
+        interface.mtu = mtu
+
+    def close(self) -> None:
+        """Remove all interfaces. Sockets bound to all of them are told too: none will follow."""
+        self.closed = True
+        for interface in list(self.by_index.values()):
+            self.remove(interface)
+        for socket in list(self.any_bound):
+            socket.interface_removed()
