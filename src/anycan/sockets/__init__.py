@@ -1,0 +1,1 @@
+"""One non-blocking descriptor each: the kernel's sockets and the user-space network's."""

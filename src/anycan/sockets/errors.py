@@ -1,0 +1,151 @@
+"""From an error number to what happened, to which interface, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from anycan.exceptions import (
+    CanOSError,
+    CanPermissionError,
+    FrameNotSupportedError,
+    InterfaceDownError,
+    InterfaceRemovedError,
+    NotACanInterfaceError,
+    OptionNotSupportedError,
+    ProtocolUnavailableError,
+    UnknownInterfaceError,
+)
+
+WAYS_OUT = (
+    "use a user-space network (anycan.UserNetwork; ANYCAN_NETWORK=user:NAME names one), or run on a"
+    " Linux kernel with SocketCAN"
+)
+
+
+def _subject(interface: str | None) -> str:
+    return interface if interface is not None else "all interfaces"
+
+
+def explain_open(error: OSError, protocol: str) -> CanOSError:
+    """Explain why a socket could not be made."""
+    number = error.errno or 0
+    if number == errno.EAFNOSUPPORT:
+        return ProtocolUnavailableError(
+            number,
+            f"this system has no PF_CAN: load it (modprobe can {protocol}), or {WAYS_OUT}",
+        )
+    if number in {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}:
+        return ProtocolUnavailableError(
+            number,
+            f"the kernel has PF_CAN without {protocol}: load it (modprobe {protocol}), or"
+            f" {WAYS_OUT}",
+        )
+    if number in {errno.EPERM, errno.EACCES}:
+        return CanPermissionError(
+            number,
+            "this process may not open CAN sockets: a sandbox or a security policy forbids it",
+        )
+    return _other(error, None, "opening a CAN socket")
+
+
+def explain_bind(error: OSError, interface: str | None, *, exists: bool) -> CanOSError:
+    """Explain why a socket could not be bound."""
+    number = error.errno or 0
+    if number == errno.ENODEV:
+        if exists:
+            return NotACanInterfaceError(
+                number, f"{_subject(interface)} is no CAN interface", interface
+            )
+        return unknown_interface(str(interface))
+    return _other(error, interface, "binding to")
+
+
+def explain_option(error: OSError, interface: str | None, option: str, since: str) -> CanOSError:
+    """Explain why a socket option could not be set."""
+    number = error.errno or 0
+    if number == errno.ENOPROTOOPT:
+        return OptionNotSupportedError(
+            number, f"the kernel does not know {option} (it came with Linux {since})", interface
+        )
+    if number in {errno.EPERM, errno.EACCES}:
+        return CanPermissionError(number, f"this process may not set {option}", interface)
+    return _other(error, interface, f"setting {option} on")
+
+
+def explain_receive(error: OSError, interface: str | None) -> CanOSError:
+    """Explain the pending error that a receive call returned."""
+    number = error.errno or 0
+    if number == errno.ENETDOWN:
+        return InterfaceDownError(
+            number,
+            f"{_subject(interface)} is down; receiving goes on when it is up again"
+            f" (ip link set {interface or 'NAME'} up)",
+            interface,
+        )
+    if number == errno.ENODEV:
+        return interface_removed(interface)
+    return _other(error, interface, "receiving from")
+
+
+def explain_send(  # noqa: PLR0911 - one return for each cause
+    error: OSError, interface: str | None, reason: str
+) -> CanOSError:
+    """Explain why a frame was refused.
+
+    Args:
+        error: What the system call raised.
+        interface: The interface it was to go to.
+        reason: Why the socket or the interface may not take such a frame at all.
+    """
+    number = error.errno or 0
+    match number:
+        case errno.ENETDOWN:
+            return InterfaceDownError(
+                number,
+                f"{_subject(interface)} is down, the frame was not sent"
+                f" (ip link set {interface or 'NAME'} up)",
+                interface,
+            )
+        case errno.ENODEV:
+            return interface_removed(interface)
+        case errno.ENXIO:
+            if interface is None:
+                return UnknownInterfaceError(
+                    number,
+                    "the endpoint is bound to all interfaces: say which one the frame is for"
+                    " (interface=)",
+                )
+            return UnknownInterfaceError(number, f"there is no interface {interface}", interface)
+        case errno.EINVAL | errno.EMSGSIZE:
+            return FrameNotSupportedError(number, reason, interface)
+        case errno.EPERM | errno.EACCES:
+            return CanPermissionError(
+                number, f"this process may not send on {_subject(interface)}", interface
+            )
+        case _:
+            return _other(error, interface, "sending on")
+
+
+def unknown_interface(name: str, known: str = "") -> UnknownInterfaceError:
+    """Make the error for a name or an index that no interface has."""
+    return UnknownInterfaceError(
+        errno.ENODEV, f"there is no interface {name}{f'; {known}' if known else ''}", name
+    )
+
+
+def interface_removed(interface: str | None) -> InterfaceRemovedError:
+    """Make the error for an interface that is gone."""
+    return InterfaceRemovedError(
+        errno.ENODEV,
+        f"{_subject(interface)} has been removed: close the endpoint, and open another when the"
+        " interface is back",
+        interface,
+    )
+
+
+def _other(error: OSError, interface: str | None, action: str) -> CanOSError:
+    number = error.errno or 0
+    return CanOSError(
+        number, f"{action} {_subject(interface)} failed: {os.strerror(number)}", interface
+    )

@@ -1,0 +1,324 @@
+"""The kernel's PF_CAN sockets: one system call for a batch, by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from anycan.sockets.errors import explain_open, unknown_interface
+from anycan.wire.constants import AF_CAN, MSG_DONTWAIT
+from anycan.wire.messages import SOCKADDR_CAN_SIZE, MessageBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ARPHRD_CAN: Final = "280"  # linux/if_arp.h
+_SIOCGIFMTU: Final = 0x8921  # linux/sockios.h
+_SEND_BATCH: Final = 64
+_HEADER_SIZE: Final = struct.calcsize("@PIPNPNi0PI0P")  # struct mmsghdr
+
+
+class KernelNetwork:
+    """The running kernel's CAN interfaces: ``anycan.kernel``, the default of every ``network=``."""
+
+    @property
+    def name(self) -> str:
+        """``"kernel"``."""
+        return "kernel"
+
+    def interface_index(self, name: str) -> int:
+        """Give the index of an interface, from 1.
+
+        Raises:
+            UnknownInterfaceError: There is no interface of that name.
+        """
+        try:
+            return socket.if_nametoindex(name)
+        except (OSError, ValueError):  # ValueError: a null character
+            raise unknown_interface(name, self._known()) from None
+
+    def interface_name(self, index: int) -> str | None:
+        """Give the name of an interface; None: there is no interface of that index."""
+        try:
+            return socket.if_indextoname(index)
+        except (OSError, OverflowError):
+            return None
+
+    def interface_mtu(self, index: int) -> int | None:
+        """Give the MTU of an interface; None: there is no interface of that index."""
+        import fcntl  # noqa: PLC0415 - not on every system that this module is imported on
+
+        name = self.interface_name(index)
+        if name is None:
+            return None
+        request = struct.pack("16si20x", name.encode(), 0)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+            try:
+                answer = fcntl.ioctl(any_socket, _SIOCGIFMTU, request)
+            except OSError:  # it went away in between
+                return None
+        return int(struct.unpack_from("16xi", answer)[0])
+
+    def _known(self) -> str:
+        names = [
+            name
+            for _, name in socket.if_nameindex()
+            if _is_can(Path("/sys/class/net", name, "type"))
+        ]
+        if names:
+            return f"the CAN interfaces here are {', '.join(sorted(names))}"
+        return (
+            "there is no CAN interface here (ip link add dev vcan0 type vcan makes a virtual one)"
+        )
+
+    def __repr__(self) -> str:
+        return "anycan.kernel"
+
+
+def _is_can(type_file: Path) -> bool:
+    try:
+        return type_file.read_text().strip() == _ARPHRD_CAN
+    except OSError:
+        return False
+
+
+kernel: Final = KernelNetwork()
+
+
+class _Library:
+    """The C library's socket calls. Those that it lacks are None."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None, use_errno=True)
+        integer, pointer, size = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint
+        self.bind = library.bind
+        self.bind.argtypes = (integer, ctypes.c_char_p, size)
+        self.getsockopt = library.getsockopt
+        self.getsockopt.argtypes = (integer, integer, integer, pointer, pointer)
+        self.recvmsg = library.recvmsg
+        self.recvmsg.argtypes = (integer, pointer, integer)
+        self.recvmsg.restype = ctypes.c_ssize_t
+        self.sendmsg = library.sendmsg
+        self.sendmsg.argtypes = (integer, pointer, integer)
+        self.sendmsg.restype = ctypes.c_ssize_t
+        self.recvmmsg: Any = getattr(library, "recvmmsg", None)
+        self.sendmmsg: Any = getattr(library, "sendmmsg", None)
+        if self.sendmmsg is not None:
+            self.sendmmsg.argtypes = (integer, pointer, size, integer)
+
+
+_library: _Library | None = None
+
+
+def _c_library() -> _Library:
+    global _library  # noqa: PLW0603 - loaded once, and only where a socket is opened
+    if _library is None:
+        _library = _Library()
+    return _library
+
+
+def _failure() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
+def _address_of(memory: bytearray) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+class KernelDescriptor:
+    """A non-blocking PF_CAN socket of the kernel.
+
+    Args:
+        kind: The socket's type: ``SOCK_RAW``, or ``SOCK_DGRAM`` for the broadcast manager.
+        protocol: ``CAN_RAW`` and its like.
+        module: The kernel module that has the protocol, for the error message.
+
+    Raises:
+        ProtocolUnavailableError: The kernel has no PF_CAN, or lacks the protocol.
+        CanPermissionError: The process may not open such a socket.
+    """
+
+    def __init__(self, kind: int, protocol: int, module: str) -> None:
+        try:
+            self._socket = socket.socket(AF_CAN, kind, protocol)
+        except OSError as error:
+            raise explain_open(error, module) from None
+        self._library = _c_library()
+        self._socket.setblocking(False)
+        self._fd = self._socket.fileno()
+        self._buffer: MessageBuffer | None = None
+        self._template = b""
+        self._headers_address = 0
+        self._first_header = b""
+        self._receive_many: Any = None
+        self._arguments: tuple[Any, ...] = ()
+        self._used = 0
+        self._vectors = bytearray()
+        self._deferred = 0
+        self._outbox = _Outbox()
+
+    def fileno(self) -> int:
+        """Give the socket's descriptor."""
+        return self._fd
+
+    def bind(self, address: bytes) -> None:
+        """Bind to the interface in a ``struct sockaddr_can``."""
+        if self._library.bind(self._fd, address, len(address)) < 0:
+            raise _failure()
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set a socket option from its bytes."""
+        self._socket.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Give the bytes of a socket option, ``size`` at most."""
+        value = ctypes.create_string_buffer(size)
+        length = ctypes.c_uint(size)
+        result = self._library.getsockopt(
+            self._fd, level, option, ctypes.byref(value), ctypes.byref(length)
+        )
+        if result < 0:
+            raise _failure()
+        return value.raw[: length.value]
+
+    def receive(self, buffer: MessageBuffer) -> int:
+        """Fill a buffer with what waits (``recvmmsg``)."""
+        if buffer is not self._buffer:
+            self._link(buffer)
+        elif self._used == 1:
+            # The kernel has written its results where it wants to find the sizes.
+            buffer.headers[:_HEADER_SIZE] = self._first_header
+        else:
+            end = self._used * _HEADER_SIZE
+            buffer.headers[:end] = self._template[:end]
+        count: int = self._receive_many(*self._arguments)
+        if count < 0:
+            self._used = 0
+            raise _failure()
+        self._used = count
+        return count
+
+    def _link(self, buffer: MessageBuffer) -> None:
+        """Write the addresses of a buffer's parts into its headers, once."""
+        records_address = _address_of(buffer.records)
+        self._vectors = bytearray(buffer.vectors(records_address))
+        self._template = buffer.header_template(records_address, _address_of(self._vectors))
+        self._headers_address = _address_of(buffer.headers)
+        buffer.headers[:] = self._template
+        self._first_header = self._template[:_HEADER_SIZE]
+        self._receive_many = self._library.recvmmsg or self._receive_each
+        # Made once: to convert the arguments takes longer than the rest of ctypes' call.
+        self._arguments = (
+            ctypes.c_int(self._fd),
+            ctypes.c_void_p(self._headers_address),
+            ctypes.c_uint(buffer.capacity),
+            ctypes.c_int(MSG_DONTWAIT),
+            ctypes.c_void_p(None),
+        )
+        self._buffer = buffer
+
+    def _receive_each(self, *_: object) -> int:
+        """Do recvmmsg's work by recvmsg, for a C library that lacks it."""
+        buffer = self._buffer
+        assert buffer is not None  # noqa: S101 - receive() has linked one
+        if self._deferred:
+            ctypes.set_errno(self._deferred)
+            self._deferred = 0
+            return -1
+        for position in range(buffer.capacity):
+            header = position * _HEADER_SIZE
+            size = self._library.recvmsg(self._fd, self._headers_address + header, MSG_DONTWAIT)
+            if size < 0:
+                if position and ctypes.get_errno() != errno.EAGAIN:
+                    self._deferred = ctypes.get_errno()  # told once, after the messages before it
+                return position or -1
+            buffer.set_length(position, size)
+        return buffer.capacity
+
+    def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
+        """Send messages in their order (``sendmmsg``)."""
+        if len(payloads) == 1 and address is None:
+            self._socket.send(payloads[0])
+            return 1
+        payloads = payloads[:_SEND_BATCH]
+        headers_address = self._outbox.fill(payloads, address)
+        send_many = self._library.sendmmsg
+        if send_many is None:
+            return self._send_each(headers_address, len(payloads))
+        count: int = send_many(self._fd, headers_address, len(payloads), MSG_DONTWAIT)
+        if count < 0:
+            raise _failure()
+        return count
+
+    def _send_each(self, headers_address: int, count: int) -> int:
+        """Do sendmmsg's work by sendmsg, for a C library that lacks it."""
+        for position in range(count):
+            header = headers_address + position * _HEADER_SIZE
+            if self._library.sendmsg(self._fd, header, MSG_DONTWAIT) < 0:
+                if position == 0:
+                    raise _failure()
+                return position
+        return count
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+        # The number may soon be another socket's: nothing here may touch it any more.
+        self._fd = -1
+        self._buffer = None
+
+
+class _Outbox:
+    """Memory from which sendmmsg sends a batch: headers, vectors, one address, the payloads."""
+
+    _header: Final = struct.Struct("@PIPNPNi0PI0P")
+    _vector: Final = struct.Struct("@PN")
+
+    def __init__(self) -> None:
+        self._payloads = bytearray()
+        self._vectors = bytearray(_SEND_BATCH * self._vector.size)
+        self._address = bytearray(SOCKADDR_CAN_SIZE)
+        self._headers: dict[bool, bytearray] = {}
+
+    def fill(self, payloads: Sequence[bytes], address: bytes | None) -> int:
+        """Put a batch in.
+
+        Returns:
+            Where the headers stand in memory.
+        """
+        joined = b"".join(payloads)
+        if len(joined) > len(self._payloads):
+            self._payloads = bytearray(max(len(joined), 4096))
+        self._payloads[: len(joined)] = joined
+        start = _address_of(self._payloads)
+        fields: list[int] = []
+        for offset, payload in zip(
+            accumulate(map(len, payloads), initial=start), payloads, strict=False
+        ):
+            fields += (offset, len(payload))
+        struct.pack_into("@" + "PN" * len(payloads), self._vectors, 0, *fields)
+        if address is not None:
+            self._address[:] = address
+        return _address_of(self._linked(address is not None))
+
+    def _linked(self, addressed: bool) -> bytearray:
+        headers = self._headers.get(addressed)
+        if headers is None:
+            vectors = _address_of(self._vectors)
+            address, size = (_address_of(self._address), SOCKADDR_CAN_SIZE) if addressed else (0, 0)
+            headers = self._headers[addressed] = bytearray(
+                b"".join(
+                    self._header.pack(
+                        address, size, vectors + position * self._vector.size, 1, 0, 0, 0, 0
+                    )
+                    for position in range(_SEND_BATCH)
+                )
+            )
+        return headers

@@ -1,0 +1,134 @@
+"""The user-space network's sockets: a descriptor that polls as the kernel's would.
+
+The frames wait in memory. What an event loop polls is one end of a pair of stream sockets: it is
+readable while a byte lies in it, and writable while its send buffer is not full. A byte is written
+when the socket becomes readable and read when it no longer is, so a wake-up costs two system calls
+and a frame none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anycan.network.core.raw import RawSocketCore
+    from anycan.network.user import UserNetwork
+    from anycan.wire.messages import MessageBuffer
+
+_ROOM: Final = 4096  # of the polled end's send buffer, which is filled to make it not writable
+_FILL: Final = bytes(65536)
+
+
+class UserDescriptor:
+    """A raw socket of a user-space network: a :class:`~anycan.sockets.descriptor.Descriptor`.
+
+    Args:
+        network: Where.
+
+    Raises:
+        NetworkUnavailableError: The network is closed.
+    """
+
+    def __init__(self, network: UserNetwork) -> None:
+        self._socket = network.open_socket(self._changed)
+        self._core: RawSocketCore | _ClosedCore = self._socket
+        self._own, self._peer = socket.socketpair()
+        self._own.setblocking(False)
+        self._peer.setblocking(False)
+        self._own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+        self._readable = False
+        self._writable = True
+        self._now_ns = network.now_ns
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll; -1: it is closed."""
+        return self._own.fileno()
+
+    def _changed(self) -> None:
+        """Make the descriptor poll as the socket is."""
+        core = self._socket
+        if core.readable is not self._readable:
+            self._readable = not self._readable
+            if self._readable:
+                self._peer.send(b"\0")
+            else:
+                self._own.recv(1)
+        if core.writable is not self._writable:
+            self._writable = not self._writable
+            if self._writable:
+                _empty(self._peer)
+            else:
+                _fill(self._own)
+
+    def bind(self, address: bytes) -> None:
+        """Bind to the interface in a ``struct sockaddr_can``."""
+        self._core.bind(address)
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set a socket option from its bytes."""
+        self._core.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Give the bytes of a socket option, ``size`` at most."""
+        return self._core.getsockopt(level, option, size)
+
+    def receive(self, buffer: MessageBuffer) -> int:
+        """Fill a buffer with what waits."""
+        return self._core.receive(buffer)
+
+    def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
+        """Send messages in their order."""
+        send = self._core.send
+        now_ns = self._now_ns
+        count = 0
+        try:
+            for payload in payloads:
+                send(payload, address, now_ns())
+                count += 1
+        except OSError:
+            if not count:
+                raise
+            # What was refused is told by the next call, which begins with it.
+        return count
+
+    def close(self) -> None:
+        """Close the socket; a second time does nothing. Every other call then gives EBADF."""
+        self._core.close()
+        self._core = _ClosedCore()
+        self._own.close()
+        self._peer.close()
+
+
+class _ClosedCore:
+    """What a closed descriptor has instead of a socket, so that an open one need not ask."""
+
+    def refuse(self, *_: object) -> NoReturn:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    bind = setsockopt = getsockopt = receive = send = refuse
+
+    def close(self) -> None:
+        pass
+
+
+def _fill(end: socket.socket) -> None:
+    """Write until the send buffer is full, so that the end no longer polls writable."""
+    try:
+        while True:
+            end.send(_FILL)
+    except BlockingIOError:
+        pass
+
+
+def _empty(end: socket.socket) -> None:
+    """Read what the other end's send buffer was filled with."""
+    try:
+        while end.recv(len(_FILL)):
+            pass
+    except BlockingIOError:
+        pass

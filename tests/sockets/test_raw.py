@@ -1,0 +1,347 @@
+"""Raw sockets on a user-space network."""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from anycan.exceptions import (
+    FilterError,
+    FrameNotSupportedError,
+    InterfaceDownError,
+    InterfaceRemovedError,
+    UnknownInterfaceError,
+)
+from anycan.filter import CanFilter, Filter
+from anycan.frame import AnyFrame, ErrorClass, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
+from anycan.network.user import UserNetwork
+from anycan.sockets.raw import RECEIVE_BATCH, SEND_BATCH, RawOptions, RawSocket
+from anycan.wire.options import VcidOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Open = Callable[..., RawSocket]
+
+
+@pytest.fixture
+def network() -> Iterator[UserNetwork]:
+    with UserNetwork(clock=lambda: 42) as network:
+        for name in ("vcan0", "vcan1"):
+            network.add_vcan(name, mtu=2060)
+        yield network
+
+
+@pytest.fixture
+def open_socket(network: UserNetwork) -> Iterator[Open]:
+    opened: list[RawSocket] = []
+
+    def open_one(interface: str | int | None = "vcan0", **options: Any) -> RawSocket:
+        opened.append(RawSocket(network, interface, RawOptions(**options)))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+class TestOptions:
+    def test_can_xl_needs_can_fd(self) -> None:
+        with pytest.raises(ValueError, match="CAN XL frames takes CAN FD too: leave fd=True"):
+            RawOptions(fd=False, xl=True)
+
+    def test_virtual_networks_need_can_xl(self) -> None:
+        with pytest.raises(ValueError, match=r"vcid= is for CAN XL frames: it needs xl=True"):
+            RawOptions(vcid=VcidOptions())
+        assert RawOptions(vcid=VcidOptions(), xl=True).vcid == VcidOptions()
+
+    def test_stamps_come_from_one_of_two_clocks(self) -> None:
+        clock: Any = "wall"
+        with pytest.raises(ValueError, match="'timestamps' must be in"):
+            RawOptions(timestamps=clock)
+
+    @pytest.mark.parametrize("classes", [-1, 0x20000000])
+    def test_error_classes_out_of_range(self, open_socket: Open, classes: int) -> None:
+        words = f"error classes are 0 to 0x1FFFFFFF, not {classes:#x}"
+        with pytest.raises(FilterError, match=words):
+            open_socket(errors=classes)
+        with pytest.raises(FilterError, match=words):
+            open_socket().set_errors(classes)
+
+    def test_too_many_filters(self, open_socket: Open) -> None:
+        many = [CanFilter(number, 0x7FF) for number in range(513)]
+        with pytest.raises(FilterError, match="513 kernel filters"):
+            open_socket(filters=many)
+        socket = open_socket(filters=Filter.id(1))
+        with pytest.raises(FilterError, match="513 kernel filters"):
+            socket.set_filters(many)
+        open_socket().send([Frame(1), Frame(2)])
+        assert socket.receive() == [Frame(1)]
+
+
+class TestInterface:
+    def test_by_name_and_by_index(self, network: UserNetwork, open_socket: Open) -> None:
+        index = network.interface_index("vcan1")
+        for interface in ("vcan1", index):
+            socket = open_socket(interface)
+            assert (socket.index, socket.interface) == (index, "vcan1")
+
+    def test_all(self, open_socket: Open) -> None:
+        socket = open_socket(None)
+        assert (socket.index, socket.interface) == (0, None)
+
+    @pytest.mark.parametrize(
+        ("interface", "words"),
+        [("vcan7", "there is no interface vcan7"), (77, "there is no interface of index 77")],
+    )
+    def test_none_such(self, open_socket: Open, interface: str | int, words: str) -> None:
+        with pytest.raises(UnknownInterfaceError, match=words) as caught:
+            open_socket(interface)
+        assert caught.value.errno == errno.ENODEV
+
+
+class TestReceive:
+    def test_every_kind_of_frame(self, network: UserNetwork, open_socket: Open) -> None:
+        frames: list[AnyFrame] = [
+            Frame(0x123, b"\x01"),
+            RemoteFrame(0x12345678, 3),
+            FdFrame(0x123, bytes(12)),
+            XlFrame(0x123, bytes(4)),
+            XlFrame(0x123, bytes(2000)),
+        ]
+        socket = open_socket(xl=True, errors=ErrorClass.ALL)
+        assert open_socket(xl=True).send(frames) == 5
+        network.inject("vcan0", ErrorFrame(ErrorClass.BUS_OFF))
+        received = socket.receive()
+        assert received == [*frames, ErrorFrame(ErrorClass.BUS_OFF)]
+        assert {frame.interface for frame in received} == {"vcan0"}
+        assert {frame.timestamp_ns for frame in received} == {42}
+        assert [frame.local for frame in received] == [True] * 5 + [False]
+        assert (socket.received, socket.malformed) == (6, 0)
+
+    def test_nothing_waits(self, open_socket: Open) -> None:
+        with pytest.raises(BlockingIOError):
+            open_socket().receive()
+
+    def test_batches_are_bounded(self, open_socket: Open) -> None:
+        socket, sender = open_socket(), open_socket()
+        for start in range(0, 3 * SEND_BATCH, SEND_BATCH):
+            sender.send([Frame(start + number) for number in range(SEND_BATCH)])
+        assert [len(socket.receive()) for _ in range(2)] == [RECEIVE_BATCH, SEND_BATCH]
+        assert socket.received == 3 * SEND_BATCH == sender.sent
+
+    def test_of_all_interfaces_each_frame_says_its_own(self, open_socket: Open) -> None:
+        socket = open_socket(None)
+        for name in ("vcan0", "vcan1", "vcan0"):
+            open_socket(name).send([Frame(1)])
+        assert [frame.interface for frame in socket.receive()] == ["vcan0", "vcan1", "vcan0"]
+
+    def test_classical_frames_alone(self, open_socket: Open) -> None:
+        socket = open_socket(fd=False)
+        open_socket(xl=True).send([FdFrame(1), XlFrame(1, b"x"), Frame(2)])
+        assert socket.receive() == [Frame(2)]
+
+    def test_own_frames_and_loopback(self, open_socket: Open) -> None:
+        own, silent, other = (
+            open_socket(receive_own=True),
+            open_socket(loopback=False),
+            open_socket(),
+        )
+        own.send([Frame(1)])
+        silent.send([Frame(2)])
+        (received,) = own.receive()
+        assert (received.local, received.own) == (True, True)
+        (received,) = other.receive()
+        assert (received, received.own) == (Frame(1), False)
+
+    def test_filters(self, open_socket: Open) -> None:
+        sender = open_socket()
+        chosen = open_socket(filters=Filter.id(1) | Filter.id(3))
+        kernel_form = open_socket(filters=[CanFilter(2, 0x7FF), CanFilter(3, 0x7FF)])
+        joined = open_socket(filters=[CanFilter(0, 1), CanFilter(0, 2)], join_filters=True)
+        none = open_socket(filters=Filter.none())
+        sender.send([Frame(number) for number in range(5)])
+        assert chosen.receive() == [Frame(1), Frame(3)]
+        assert kernel_form.receive() == [Frame(2), Frame(3)]
+        assert joined.receive() == [Frame(0), Frame(4)]
+        with pytest.raises(BlockingIOError):
+            none.receive()
+        none.set_filters(None)
+        chosen.set_filters(Filter.id(4))
+        sender.send([Frame(number) for number in range(5)])
+        assert none.receive() == [Frame(number) for number in range(5)]
+        assert chosen.receive() == [Frame(4)]
+
+    def test_error_classes(self, network: UserNetwork, open_socket: Open) -> None:
+        socket = open_socket(filters=Filter.none(), errors=ErrorClass.BUS_OFF)
+        both = [ErrorFrame(ErrorClass.BUS_OFF), ErrorFrame(ErrorClass.NO_ACK)]
+        for frame in both:
+            network.inject("vcan0", frame)
+        assert socket.receive() == both[:1]
+        socket.set_errors(ErrorClass.ALL)
+        for frame in both:
+            network.inject("vcan0", frame)
+        assert socket.receive() == both
+        socket.set_errors(0)
+        network.inject("vcan0", both[0])
+        with pytest.raises(BlockingIOError):
+            socket.receive()
+
+    def test_a_link_that_goes_down_and_comes_back(
+        self, network: UserNetwork, open_socket: Open
+    ) -> None:
+        socket, sender = open_socket(), open_socket()
+        network.set_down("vcan0")
+        with pytest.raises(InterfaceDownError, match="vcan0 is down; receiving goes on"):
+            socket.receive()
+        with pytest.raises(BlockingIOError):
+            socket.receive()
+        with pytest.raises(InterfaceDownError):
+            sender.receive()
+        network.set_up("vcan0")
+        sender.send([Frame(1)])
+        assert socket.receive() == [Frame(1)]
+
+    def test_an_interface_that_is_removed(self, network: UserNetwork, open_socket: Open) -> None:
+        socket = open_socket()
+        network.remove("vcan0")
+        with pytest.raises(InterfaceRemovedError, match="vcan0 has been removed") as caught:
+            socket.receive()
+        assert caught.value.interface == "vcan0"
+
+    def test_what_is_lost_is_counted(self, open_socket: Open) -> None:
+        socket, sender = open_socket(receive_buffer=1), open_socket()
+        sender.send([Frame(number) for number in range(SEND_BATCH)])
+        kept = len(socket.receive())
+        assert 0 < kept < SEND_BATCH
+        assert socket.dropped == SEND_BATCH - kept
+        socket.close()
+        assert socket.dropped == SEND_BATCH - kept
+
+
+class TestSend:
+    def test_a_batch_is_bounded(self, open_socket: Open) -> None:
+        socket = open_socket()
+        assert socket.send([Frame(1)] * 100) == SEND_BATCH
+        assert socket.send([Frame(1)]) == 1
+        assert socket.sent == SEND_BATCH + 1
+
+    @pytest.mark.parametrize("by_index", [False, True])
+    def test_to_an_interface(self, network: UserNetwork, open_socket: Open, by_index: bool) -> None:
+        name = "vcan1"
+        receiver, sender = open_socket(name), open_socket(None)
+        for _ in range(2):
+            sender.send([Frame(1)], network.interface_index(name) if by_index else name)
+            assert receiver.receive() == [Frame(1)]
+
+    def test_from_all_interfaces_a_frame_goes_where_it_came_from(self, open_socket: Open) -> None:
+        socket, receivers = open_socket(None), [open_socket("vcan0"), open_socket("vcan1")]
+        frames = [
+            Frame(number, interface=f"vcan{place}") for number, place in enumerate([1, 1, 0, 1])
+        ]
+        assert socket.send(frames) == 2
+        assert receivers[1].receive() == frames[:2]
+        assert socket.send(frames[2:]) == 1
+        assert receivers[0].receive() == frames[2:3]
+
+    def test_from_all_interfaces_to_none(self, open_socket: Open) -> None:
+        with pytest.raises(UnknownInterfaceError, match="bound to all interfaces") as caught:
+            open_socket(None).send([Frame(1)])
+        assert caught.value.errno == errno.ENXIO
+
+    def test_to_an_interface_that_comes_back_under_another_index(
+        self, network: UserNetwork, open_socket: Open
+    ) -> None:
+        sender = open_socket(None)
+        sender.send([Frame(1)], "vcan1")
+        network.remove("vcan1")
+        for _ in range(2):
+            with pytest.raises(UnknownInterfaceError, match="there is no interface vcan1"):
+                sender.send([Frame(1)], "vcan1")
+        network.add_vcan("vcan1")
+        receiver = open_socket("vcan1")
+        assert sender.send([Frame(2)], "vcan1") == 1
+        assert receiver.receive() == [Frame(2)]
+
+    @pytest.mark.parametrize(
+        ("frame", "options", "mtu", "words"),
+        [
+            (FdFrame(1), {"fd": False}, 72, "opened without CAN FD: open it with fd=True"),
+            (FdFrame(1), {}, 16, "link0 takes no CAN FD frames (MTU 16): ip link set link0 mtu 72"),
+            (XlFrame(1, b"x"), {}, 2060, "opened without CAN XL: open it with xl=True"),
+            (
+                XlFrame(1, b"x"),
+                {"xl": True},
+                72,
+                "link0 takes no CAN XL frames (MTU 72): ip link set link0 mtu 2060",
+            ),
+            (
+                XlFrame(1, bytes(2000)),
+                {"xl": True},
+                100,
+                "link0 takes no CAN XL frame of 2000 bytes (MTU 100)",
+            ),
+        ],
+    )
+    def test_what_cannot_be_sent_and_why(
+        self,
+        network: UserNetwork,
+        open_socket: Open,
+        frame: AnyFrame,
+        options: dict[str, Any],
+        mtu: int,
+        words: str,
+    ) -> None:
+        network.add_vcan("link0", mtu=mtu)
+        for interface, target in (("link0", None), (None, "link0")):
+            with pytest.raises(FrameNotSupportedError, match=re.escape(words)) as caught:
+                open_socket(interface, **options).send([frame], target)
+            too_long = len(frame.data) > mtu
+            assert caught.value.errno == (errno.EMSGSIZE if too_long else errno.EINVAL)
+            assert caught.value.interface == "link0"
+
+    def test_a_virtual_network_set_by_the_socket(self, open_socket: Open) -> None:
+        receiver, other = open_socket(xl=True, vcid=VcidOptions(receive=5)), open_socket(xl=True)
+        open_socket(xl=True, vcid=VcidOptions(transmit=5)).send([XlFrame(1, b"x")])
+        open_socket(xl=True).send([XlFrame(2, b"x", vcid=5)])  # the kernel clears it
+        assert receiver.receive() == [XlFrame(1, b"x", vcid=5)]
+        assert other.receive() == [XlFrame(2, b"x")]
+
+    def test_onto_a_link_that_is_down(self, network: UserNetwork, open_socket: Open) -> None:
+        socket = open_socket()
+        network.set_down("vcan0")
+        with pytest.raises(InterfaceDownError, match="vcan0 is down, the frame was not sent"):
+            socket.send([Frame(1)])
+        assert socket.sent == 0
+
+    def test_a_full_queue(self, network: UserNetwork, open_socket: Open) -> None:
+        network.add_vcan("slow0", transmit_queue=2)
+        socket = open_socket("slow0")
+        assert socket.send([Frame(1), Frame(2), Frame(3)]) == 2
+        with pytest.raises(BlockingIOError) as caught:
+            socket.send([Frame(3)])
+        assert caught.value.errno == errno.ENOBUFS
+        network.release("slow0")
+        assert socket.send([Frame(3)]) == 1
+
+    def test_a_full_send_buffer(self, network: UserNetwork, open_socket: Open) -> None:
+        network.add_vcan("slow0", transmit_queue=1000)
+        socket = open_socket("slow0")
+        taken = socket.send([Frame(1)] * SEND_BATCH)
+        assert 0 < taken < SEND_BATCH
+        with pytest.raises(BlockingIOError) as caught:
+            socket.send([Frame(1)])
+        assert caught.value.errno == errno.EAGAIN
+
+
+def test_a_closed_socket_keeps_its_counters(open_socket: Open) -> None:
+    socket, sender = open_socket(), open_socket()
+    sender.send([Frame(1)])
+    socket.receive()
+    for one in (socket, sender):
+        one.close()
+        one.close()
+    assert (socket.received, sender.sent, socket.dropped) == (1, 1, 0)
