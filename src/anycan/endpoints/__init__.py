@@ -1,0 +1,1 @@
+"""Async streams for any anyio back end, and asyncio transports, over a socket of any network."""

@@ -1,0 +1,208 @@
+"""Waiting for a socket's frames: what has been read and not yet taken.
+
+On asyncio (and uvloop) the descriptor stays registered with the loop, since registering it anew
+for every wait costs several times more than the read itself. Elsewhere (trio) each wait registers.
+Both are bounded: an inbox that is full leaves what follows to the kernel's receive buffer, which
+counts what it drops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from anycan.endpoints.waiter import Waiter
+from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.sockets.errors import interface_removed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from anycan.frame import AnyFrame
+    from anycan.sockets.raw import RawSocket
+
+INBOX_CAPACITY: Final = 1024
+
+
+class Inbox:
+    """The frames that have been read from a socket, in their order.
+
+    Whoever takes frames does so like this, and so without an ``await`` between seeing a frame and
+    taking it: cancellation loses nothing::
+
+        while not inbox.frames:
+            await inbox.wait()
+        frame = inbox.frames.popleft()
+
+    Attributes:
+        frames: Those not yet taken.
+        errors: How many pending errors the socket has told.
+    """
+
+    def __init__(self, socket: RawSocket) -> None:
+        self.frames: deque[AnyFrame] = deque()
+        self.errors = 0
+        self._socket = socket
+        self._error: CanOSError | None = None
+        self._closed = False
+        self._removed = False
+        socket.on_pending_error = self.tell
+
+    def wait(self) -> Awaitable[None]:
+        """Give what to await until a frame may have been read, while there is none.
+
+        Raises (here or when awaited):
+            CanOSError: The socket told a pending error; frames from before it have been taken.
+            ClosedResourceError: The endpoint is closed, or was closed meanwhile.
+            BusyResourceError: Another task is waiting already.
+        """
+        raise NotImplementedError
+
+    def read(self) -> None:
+        """Read a batch now, if there is no frame.
+
+        Raises:
+            WouldBlock: Nothing waits.
+            CanOSError: As :meth:`wait`.
+            ClosedResourceError: As :meth:`wait`.
+        """
+        while not self.frames:
+            self._raise_reason()
+            try:
+                self.frames += self._socket.receive()
+            except BlockingIOError:
+                raise anyio.WouldBlock from None
+            except CanOSError as error:
+                self._note(error)
+
+    def tell(self, error: CanOSError) -> None:
+        """Take a pending error from elsewhere, and wake whoever waits."""
+        self._note(error)
+
+    def _note(self, error: CanOSError) -> None:
+        self.errors += 1
+        self._error = error
+
+    def _raise_reason(self) -> None:
+        """Raise what forbids to read, if anything does. A pending error is told once."""
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._removed = isinstance(error, InterfaceRemovedError)
+            raise error
+        if self._removed:
+            raise interface_removed(self._socket.interface)
+
+    def close(self) -> None:
+        """Forget what was not taken; whoever waits is woken with ClosedResourceError.
+
+        Who waits by ``anyio.wait_readable`` is woken by the endpoint's ``anyio.notify_closing``.
+        """
+        self._closed = True
+        self.frames.clear()
+
+
+class AnyioInbox(Inbox):
+    """An inbox for any back end: reads when asked, registers for each wait."""
+
+    def __init__(self, socket: RawSocket) -> None:
+        super().__init__(socket)
+        self._scope: anyio.CancelScope | None = None
+
+    async def wait(self) -> None:
+        """Let other tasks run, then read, waiting until that gives frames."""
+        await checkpoint()
+        while True:
+            try:
+                self.read()
+            except anyio.WouldBlock:
+                if self._scope is not None:
+                    raise anyio.BusyResourceError("receiving from") from None
+            else:
+                return
+            self._scope = anyio.CancelScope()
+            try:
+                with self._scope:
+                    await anyio.wait_readable(self._socket.fd)
+            finally:
+                self._scope = None
+
+    def tell(self, error: CanOSError) -> None:
+        """Take a pending error from elsewhere, and have whoever waits look again."""
+        super().tell(error)
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+class AsyncioInbox(Inbox):
+    """An inbox for asyncio: the loop reads as frames come, and rests while the inbox is full."""
+
+    def __init__(self, socket: RawSocket, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(socket)
+        self._loop = loop
+        self._receive = socket.receive
+        self._waiter = Waiter(loop)
+        self._reading = True
+        loop.add_reader(socket.fd, self._on_readable)
+
+    def _on_readable(self) -> None:
+        frames = self.frames
+        try:
+            frames += self._receive()
+        except BlockingIOError:
+            return
+        except CanOSError as error:
+            self._note(error)
+            self._rest()  # what follows is read once the error has been told
+        if len(frames) >= INBOX_CAPACITY:
+            self._rest()
+        self._waiter.wake()
+
+    def _rest(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._socket.fd)
+
+    def wait(self) -> Awaitable[None]:
+        """Give what the next read finishes."""
+        if not self._waiter.done():
+            raise anyio.BusyResourceError("receiving from")
+        if not self._reading:
+            if self._removed and not self._closed:
+                return self._tell_removal()
+            self._raise_reason()
+            self._reading = True
+            self._loop.add_reader(self._socket.fd, self._on_readable)
+        return self._waiter
+
+    async def _tell_removal(self) -> None:
+        await checkpoint()  # who calls again and again shall not stop the loop
+        self._raise_reason()
+
+    def tell(self, error: CanOSError) -> None:
+        """Take a pending error from elsewhere, and wake whoever waits."""
+        super().tell(error)
+        self._rest()
+        self._waiter.wake_soon()
+
+    def close(self) -> None:
+        """Take the descriptor out of the loop, and wake whoever waits."""
+        super().close()
+        self._rest()
+        self._waiter.wake_soon()
+
+
+def open_inbox(socket: RawSocket) -> Inbox:
+    """Give the inbox that suits the running event loop."""
+    try:
+        task = asyncio.current_task()  # None also in a trio that is asyncio's guest
+    except RuntimeError:
+        task = None
+    if task is None:
+        return AnyioInbox(socket)
+    return AsyncioInbox(socket, asyncio.get_running_loop())

@@ -1,0 +1,391 @@
+"""Raw CAN as an async stream."""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+from anyio.abc import UnreliableObjectStream
+from anyio.lowlevel import checkpoint
+
+from anycan.endpoints.inbox import open_inbox
+from anycan.endpoints.pacing import Pacer
+from anycan.endpoints.statistics import RawAttribute, RawStatistics
+from anycan.frame import AnyFrame, ErrorClass
+from anycan.sockets.networks import resolve_network
+from anycan.sockets.raw import SEND_BATCH, RawOptions, RawSocket
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+
+    from anycan.filter import CanFilter, Filter
+    from anycan.network.base import Network
+    from anycan.wire.options import VcidOptions
+
+
+class RawEndpoint(UnreliableObjectStream[AnyFrame]):
+    """Raw CAN as an async stream, on asyncio, uvloop and trio. Made by :func:`open_raw`.
+
+    It is *unreliable* in anyio's sense: CAN promises a receiver nothing, and frames that came while
+    the receive buffer was full are lost; ``statistics().dropped`` counts them.
+
+    One task receives at a time; a second one gets ``anyio.BusyResourceError``. Any number may
+    send: their frames leave in the order of the calls. Every call lets other tasks run at least
+    once a batch (128 frames received, 64 sent), so that a busy bus does not starve the loop.
+    """
+
+    def __init__(self, socket: RawSocket) -> None:
+        self._socket = socket
+        self._inbox = open_inbox(socket)
+        self._frames = self._inbox.frames
+        self._send_lock = anyio.Lock()
+        self._unchecked = 0  # frames sent since the loop last ran
+        self._closed = False
+
+    async def receive(self) -> AnyFrame:
+        """Wait for the next frame.
+
+        Cancelling it loses no frame.
+
+        Raises:
+            InterfaceDownError: The interface went down, once each time. It is passing: call again.
+            InterfaceRemovedError: The interface is gone, now and at every later call.
+            ClosedResourceError: The endpoint is closed, or was closed meanwhile.
+            BusyResourceError: Another task is waiting for a frame.
+        """
+        frames = self._frames
+        while not frames:
+            await self._inbox.wait()
+        return frames.popleft()
+
+    def receive_nowait(self) -> AnyFrame:
+        """Take the next frame if there is one.
+
+        Raises:
+            WouldBlock: There is none.
+            CanOSError: As :meth:`receive`.
+            ClosedResourceError: The endpoint is closed.
+        """
+        if not self._frames:
+            self._inbox.read()
+        return self._frames.popleft()
+
+    async def receive_many(self, limit: int | None = None) -> list[AnyFrame]:
+        """Wait for a frame, and take all that have been read by then.
+
+        Cancelling it loses no frame.
+
+        Args:
+            limit: How many to take at most, from 1; None: all, which is up to 1,151.
+
+        Returns:
+            At least one frame, in their order.
+
+        Raises:
+            ValueError: ``limit`` is below 1.
+            InterfaceDownError: As :meth:`receive`, and so are the rest.
+            InterfaceRemovedError: As :meth:`receive`.
+            ClosedResourceError: As :meth:`receive`.
+            BusyResourceError: As :meth:`receive`.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is at least 1, not {limit}")
+        frames = self._frames
+        while not frames:
+            await self._inbox.wait()
+        if limit is not None and limit < len(frames):
+            return [frames.popleft() for _ in range(limit)]
+        batch = list(frames)
+        frames.clear()
+        return batch
+
+    async def __anext__(self) -> AnyFrame:
+        """Wait for the next frame, as :meth:`receive`; iteration never ends by itself."""
+        frames = self._frames
+        while not frames:
+            await self._inbox.wait()
+        return frames.popleft()
+
+    async def send(self, item: AnyFrame, *, interface: str | int | None = None) -> None:
+        """Send a frame; returns when the network has taken it.
+
+        It waits while there is no room, for as long as that takes: a deadline is the caller's
+        ``anyio.fail_after``. When it is cancelled the frame has not been sent; when it returns the
+        frame has (to the interface's queue: what happens on the bus, error frames tell).
+
+        Args:
+            item: The frame.
+            interface: Name or index of the interface to send to; None: the one the endpoint is
+                bound to, or where it is bound to all, the one that the frame was received from.
+
+        Raises:
+            InterfaceDownError: The interface is down; the frame was not sent.
+            InterfaceRemovedError: The interface is gone.
+            UnknownInterfaceError: There is no such interface, or none was named on an endpoint
+                bound to all.
+            FrameNotSupportedError: The endpoint or the interface takes no such frame.
+            ClosedResourceError: The endpoint is closed, or was closed meanwhile.
+        """
+        await self._yield_at_times()
+        if not self._try_send((item,), interface):
+            await self._send_waiting((item,), interface)
+
+    async def send_many(
+        self,
+        frames: Iterable[AnyFrame],
+        *,
+        interface: str | int | None = None,
+        on_sent: Callable[[int], object] | None = None,
+    ) -> int:
+        """Send frames in their order, many with each system call; returns when all are taken.
+
+        Frames that other tasks send meanwhile may come between two batches of these.
+
+        Args:
+            frames: Any iterable; it is consumed a batch (64 frames) at a time.
+            interface: As for :meth:`send`.
+            on_sent: Called with the number of frames taken so far, each time some were. When
+                ``send_many`` raises or is cancelled, exactly that many have been sent.
+
+        Returns:
+            How many frames were sent.
+
+        Raises:
+            InterfaceDownError: As :meth:`send`, and so are the rest.
+            InterfaceRemovedError: As :meth:`send`.
+            UnknownInterfaceError: As :meth:`send`.
+            FrameNotSupportedError: As :meth:`send`.
+            ClosedResourceError: As :meth:`send`.
+        """
+        total = 0
+        for batch in _batches(frames):
+            await self._yield_at_times(len(batch))
+            rest: Sequence[AnyFrame] = batch
+            while rest:
+                count = self._try_send(rest, interface) or await self._send_waiting(rest, interface)
+                total += count
+                rest = rest[count:]
+                if on_sent is not None:
+                    on_sent(total)
+        return total
+
+    def send_nowait(self, item: AnyFrame, *, interface: str | int | None = None) -> None:
+        """Send a frame at once or not at all.
+
+        Args:
+            item: The frame.
+            interface: As for :meth:`send`.
+
+        Raises:
+            WouldBlock: There is no room, or other tasks are waiting for it.
+            CanOSError: As :meth:`send`.
+            ClosedResourceError: The endpoint is closed.
+        """
+        if not self._try_send((item,), interface):
+            raise anyio.WouldBlock
+
+    async def _yield_at_times(self, count: int = 1) -> None:
+        self._unchecked += count
+        if self._unchecked >= SEND_BATCH:
+            self._unchecked = 0
+            await checkpoint()
+
+    def _try_send(self, frames: Sequence[AnyFrame], interface: str | int | None) -> int:
+        """Send what is taken at once; 0: nothing is, or others wait already."""
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._send_lock.locked():
+            return 0
+        try:
+            return self._socket.send(frames, interface)
+        except BlockingIOError:
+            return 0
+
+    async def _send_waiting(self, frames: Sequence[AnyFrame], interface: str | int | None) -> int:
+        """Wait for room, behind those who came before, and send what is taken then."""
+        async with self._send_lock:
+            pacer = Pacer()
+            while True:
+                if self._closed:
+                    raise anyio.ClosedResourceError
+                try:
+                    return self._socket.send(frames, interface)
+                except BlockingIOError as error:
+                    full_queue = error.errno == errno.ENOBUFS
+                if full_queue:
+                    await anyio.sleep(pacer.delay())
+                else:
+                    await anyio.wait_writable(self._socket.fd)
+
+    def set_filters(self, filters: Filter | Iterable[CanFilter] | None) -> None:
+        """Change which data and remote frames are received from now on; None: all.
+
+        Frames that were received before stay in the inbox.
+
+        Raises:
+            FilterError: There are more than the 512 that a socket takes; the old ones stay.
+            ClosedResourceError: The endpoint is closed.
+        """
+        self._check_open()
+        self._socket.set_filters(filters)
+
+    def set_errors(self, classes: ErrorClass | int) -> None:
+        """Change which classes of error frames are received from now on; 0: none.
+
+        Raises:
+            FilterError: The classes are out of range.
+            ClosedResourceError: The endpoint is closed.
+        """
+        self._check_open()
+        self._socket.set_errors(classes)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise anyio.ClosedResourceError
+
+    def statistics(self) -> RawStatistics:
+        """Give the counters since the endpoint was opened; also after it was closed."""
+        socket = self._socket
+        return RawStatistics(
+            received=socket.received,
+            sent=socket.sent,
+            dropped=socket.dropped,
+            malformed=socket.malformed,
+            errors=self._inbox.errors,
+            waiting=len(self._frames),
+        )
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """The attributes of :class:`RawAttribute`."""
+        socket = self._socket
+        return {
+            RawAttribute.interface: lambda: socket.interface,
+            RawAttribute.interface_index: lambda: socket.index,
+            RawAttribute.network: lambda: socket.network,
+            RawAttribute.fd: lambda: socket.fd,
+        }
+
+    async def aclose(self) -> None:
+        """Close the endpoint and wake whoever waits, with ClosedResourceError."""
+        self._close()
+        await checkpoint()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._inbox.close()
+            anyio.notify_closing(self._socket.fd)
+            self._socket.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            self._closed = True
+            self._inbox.close()
+            self._socket.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closed else ""
+        return f"<RawEndpoint {self._socket.interface or 'all interfaces'}{state}>"
+
+
+def _batches(frames: Iterable[AnyFrame]) -> Iterator[list[AnyFrame]]:
+    batch: list[AnyFrame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == SEND_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@asynccontextmanager
+async def open_raw(
+    interface: str | int | None,
+    *,
+    filters: Filter | Iterable[CanFilter] | None = None,
+    errors: ErrorClass | int = 0,
+    fd: bool = True,
+    xl: bool = False,
+    vcid: VcidOptions | None = None,
+    loopback: bool = True,
+    receive_own: bool = False,
+    join_filters: bool = False,
+    timestamps: Literal["software", "hardware"] = "software",
+    receive_buffer: int | None = None,
+    send_buffer: int | None = None,
+    network: Network | str | None = None,
+) -> AsyncIterator[RawEndpoint]:
+    """Open a raw CAN endpoint, for the length of an ``async with`` block.
+
+    Args:
+        interface: Name (``"can0"``) or index of the interface; None: all interfaces.
+        filters: Which data and remote frames to receive; None: all. A :class:`Filter`, or
+            :class:`CanFilter` values as the kernel takes them.
+        errors: Which classes of error frames to receive; ``ErrorClass.ALL``: all; 0: none.
+        fd: Receive and send CAN FD frames, beside classical ones.
+        xl: Receive and send CAN XL frames too (Linux 6.1).
+        vcid: Virtual CAN network identifiers of CAN XL frames (Linux 6.9).
+        loopback: Frames sent here are seen by other sockets of this host.
+        receive_own: Frames sent here are received here, with ``frame.own`` set.
+        join_filters: Receive what passes all filters, instead of any of them.
+        timestamps: ``"software"``: the kernel's stamp, in ``frame.timestamp_ns``. ``"hardware"``:
+            the controller's too, where it has a clock, in ``frame.hardware_timestamp_ns``.
+        receive_buffer: Size of the socket's receive buffer in bytes, by the kernel's own count
+            (a frame takes about 1 KiB); None: 4 MiB, or what ``net.core.rmem_max`` allows without
+            the right to exceed it.
+        send_buffer: Size of the socket's send buffer in bytes; None: the least there is, so that a
+            full interface is noticed early.
+        network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
+
+    Yields:
+        The endpoint, an ``anyio.abc.UnreliableObjectStream`` of frames.
+
+    Raises:
+        UnknownInterfaceError: There is no such interface.
+        NotACanInterfaceError: It is no CAN interface.
+        ProtocolUnavailableError: The system has no SocketCAN; the message names the ways out.
+        CanPermissionError: The process may not open CAN sockets.
+        OptionNotSupportedError: The kernel does not know an option that was asked for.
+        FilterError: There are more filters than a socket takes, or one is out of range.
+        NetworkUnavailableError: There is no such network.
+
+    An interface that is down can be opened: the first receive raises InterfaceDownError, and
+    frames come once it is up.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with UserNetwork() as network:
+        ...         network.add_vcan("vcan0")
+        ...         async with (
+        ...             open_raw("vcan0", network=network) as sender,
+        ...             open_raw("vcan0", network=network, filters=Filter.id(0x123)) as receiver,
+        ...         ):
+        ...             await sender.send(Frame(0x123, b"abc"))
+        ...             print(await receiver.receive())
+        >>> anyio.run(main)
+        123#616263
+    """
+    options = RawOptions(
+        filters=filters,
+        errors=errors,
+        fd=fd,
+        xl=xl,
+        vcid=vcid,
+        loopback=loopback,
+        receive_own=receive_own,
+        join_filters=join_filters,
+        timestamps=timestamps,
+        receive_buffer=receive_buffer,
+        send_buffer=send_buffer,
+    )
+    endpoint = RawEndpoint(RawSocket(resolve_network(network), interface, options))
+    try:
+        yield endpoint
+    finally:
+        endpoint._close()  # noqa: SLF001 - aclose() without the checkpoint, which may be cancelled

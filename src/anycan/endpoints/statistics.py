@@ -1,0 +1,49 @@
+"""What an endpoint tells of itself: where it is, and what went through it."""
+
+from __future__ import annotations
+
+import anyio
+import attrs
+
+from anycan.network.base import Network  # noqa: TC001 - typed attributes are read at run time
+
+
+class RawAttribute(anyio.TypedAttributeSet):
+    """What a raw endpoint tells of itself by ``extra()``.
+
+    Example:
+        >>> async def where(can: RawEndpoint) -> str | None:
+        ...     return can.extra(RawAttribute.interface)
+    """
+
+    interface: str | None = anyio.typed_attribute()
+    """Name of the interface it is bound to; None: all interfaces."""
+    interface_index: int = anyio.typed_attribute()
+    """Index of that interface; 0: all interfaces."""
+    network: Network = anyio.typed_attribute()
+    """The network the interface is on."""
+    fd: int = anyio.typed_attribute()
+    """The socket's descriptor. It belongs to the endpoint: do not read from it or close it."""
+
+
+@attrs.frozen(kw_only=True)
+class RawStatistics:
+    """What went through a raw endpoint since it was opened.
+
+    Every frame that passed the filters is in ``received``, ``dropped`` or ``malformed``.
+
+    Attributes:
+        received: Frames read from the socket (``waiting`` of them not yet taken).
+        sent: Frames that the network took.
+        dropped: Frames lost because the socket's receive buffer was full.
+        malformed: Messages that were no CAN frame.
+        errors: Times the socket told an error, such as the interface going down.
+        waiting: Frames read and not yet taken by a receive call.
+    """
+
+    received: int
+    sent: int
+    dropped: int
+    malformed: int
+    errors: int
+    waiting: int

@@ -1,0 +1,419 @@
+"""Raw CAN as an asyncio transport and protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import warnings
+from collections import deque
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+import anyio
+
+from anycan.endpoints.pacing import Pacer
+from anycan.endpoints.protocol import CanProtocol
+from anycan.endpoints.statistics import RawStatistics
+from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.frame import AnyFrame
+from anycan.sockets.networks import resolve_network
+from anycan.sockets.raw import SEND_BATCH, RawOptions, RawSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from anycan.filter import CanFilter, Filter
+    from anycan.frame import ErrorClass
+    from anycan.network.base import Network
+    from anycan.wire.options import VcidOptions
+
+_HIGH_WATER: Final = 256
+_ProtocolType = TypeVar("_ProtocolType", bound="CanProtocol")
+
+
+class RawTransport(asyncio.BaseTransport):
+    """Raw CAN as an asyncio transport. Made by :func:`create_raw_transport`.
+
+    What ``get_extra_info`` knows: ``"interface"`` (a name; None: all), ``"interface_index"``,
+    ``"network"`` and ``"fd"``.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, socket: RawSocket, protocol: CanProtocol
+    ) -> None:
+        super().__init__(
+            {
+                "interface": socket.interface,
+                "interface_index": socket.index,
+                "network": socket.network,
+                "fd": socket.fd,
+            }
+        )
+        self._loop = loop
+        self._socket = socket
+        self._protocol = protocol
+        self._incoming: deque[AnyFrame] = deque()
+        self._outgoing: deque[tuple[AnyFrame, str | int | None]] = deque()
+        self._pacer = Pacer()
+        self._retry: asyncio.Handle | None = None
+        self._registered = False  # the descriptor, for reading
+        self._writing = False  # the descriptor, for writing
+        self._reading_paused = False
+        self._writing_paused = False
+        self._closing = False
+        self._closed = False
+        self._errors = 0
+        self._high = _HIGH_WATER
+        self._low = _HIGH_WATER // 4
+
+    def begin(self) -> None:
+        """Tell the protocol that the transport is there, and start to read."""
+        self._socket.on_pending_error = self._tell
+        self._protocol.connection_made(self)
+        self._update_reader()
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Give the protocol that is called."""
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have another protocol called from now on.
+
+        Raises:
+            TypeError: It is no :class:`CanProtocol`.
+        """
+        if not isinstance(protocol, CanProtocol):
+            raise TypeError(f"a CanProtocol is needed, not {protocol!r}")
+        self._protocol = protocol
+
+    # Reading
+
+    def _update_reader(self) -> None:
+        wanted = self.is_reading() and not self._incoming
+        if wanted and not self._registered:
+            self._loop.add_reader(self._socket.fd, self._on_readable)
+        elif self._registered and not wanted:
+            self._loop.remove_reader(self._socket.fd)
+        self._registered = wanted
+
+    def _on_readable(self) -> None:
+        try:
+            self._incoming.extend(self._socket.receive())
+        except BlockingIOError:
+            return
+        except CanOSError as error:
+            self._tell(error)
+            return
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._incoming and self.is_reading():
+            frame = self._incoming.popleft()
+            try:
+                self._protocol.frame_received(frame)
+            except Exception as error:  # noqa: BLE001 - the protocol's own; it is reported
+                self._report("frame_received() failed", error)
+        self._update_reader()
+
+    def pause_reading(self) -> None:
+        """Call ``frame_received`` no more; what comes waits in the socket's receive buffer."""
+        self._reading_paused = True
+        self._update_reader()
+
+    def resume_reading(self) -> None:
+        """Call ``frame_received`` again."""
+        self._reading_paused = False
+        self._loop.call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        """Tell whether frames are being delivered."""
+        return not (self._reading_paused or self._closing)
+
+    # Writing
+
+    def send(self, frame: AnyFrame, interface: str | int | None = None) -> None:
+        """Send a frame, now or as soon as there is room; it never waits.
+
+        What is refused for good goes to the protocol's ``error_received``. A protocol that sends
+        much heeds ``pause_writing``: what it sends beyond that is kept in memory.
+
+        Args:
+            frame: Any kind of frame.
+            interface: Where to; None: the bound interface, or where the transport is bound to all,
+                the one that the frame was received from.
+
+        Raises:
+            TypeError: It is no frame.
+            ClosedResourceError: The transport is closed or closing.
+        """
+        if self._closing:
+            raise anyio.ClosedResourceError
+        if not self._outgoing:
+            try:
+                self._socket.send((frame,), interface)
+            except BlockingIOError as error:
+                self._wait_for_room(error)
+            except CanOSError as error:
+                self._tell(error)
+                return
+            else:
+                return
+        if not isinstance(frame, AnyFrame):
+            raise TypeError(f"not a CAN frame: {frame!r}")
+        self._outgoing.append((frame, interface))
+        if len(self._outgoing) > self._high and not self._writing_paused:
+            self._writing_paused = True
+            self._protocol.pause_writing()
+
+    def _wait_for_room(self, error: BlockingIOError) -> None:
+        """Try again once the send buffer (which poll sees) or the interface's queue has room."""
+        if error.errno == errno.ENOBUFS:
+            self._stop_writing()
+            self._retry = self._loop.call_later(self._pacer.delay(), self._flush)
+        elif not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._socket.fd, self._flush)
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._socket.fd)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _flush(self) -> None:
+        interface = self._outgoing[0][1]
+        batch = [
+            frame
+            for frame, _ in takewhile(
+                lambda item: item[1] == interface, islice(self._outgoing, SEND_BATCH)
+            )
+        ]
+        try:
+            count = self._socket.send(batch, interface)
+        except BlockingIOError as error:
+            self._wait_for_room(error)
+            return
+        except CanOSError as error:
+            self._tell(error)
+            count = 1  # that frame is lost, and its loss told
+        else:
+            self._pacer.progress()
+        self._stop_writing()
+        if self._closed:
+            return
+        for _ in range(count):
+            self._outgoing.popleft()
+        if self._outgoing:
+            self._retry = self._loop.call_soon(self._flush)
+        elif self._closing:
+            self._lose(None)
+        if self._writing_paused and len(self._outgoing) <= self._low:
+            self._writing_paused = False
+            self._protocol.resume_writing()
+
+    def get_write_buffer_size(self) -> int:
+        """Give the number of frames that wait to be sent."""
+        return len(self._outgoing)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Give the low and the high water mark, in frames."""
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which the protocol is told to pause and to resume writing.
+
+        Args:
+            high: Frames waiting above which writing pauses; None: 4 times ``low``, else 256.
+            low: Frames waiting down to which it resumes; None: a quarter of ``high``.
+
+        Raises:
+            ValueError: Not ``high >= low >= 0``.
+        """
+        if high is None:
+            high = _HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high}) is at least low ({low}), which is at least 0")
+        self._high, self._low = high, low
+
+    # Filters, counters
+
+    def set_filters(self, filters: Filter | Iterable[CanFilter] | None) -> None:
+        """Change which data and remote frames are received from now on; None: all.
+
+        Raises:
+            FilterError: There are more than the 512 that a socket takes; the old ones stay.
+        """
+        self._socket.set_filters(filters)
+
+    def set_errors(self, classes: ErrorClass | int) -> None:
+        """Change which classes of error frames are received from now on; 0: none.
+
+        Raises:
+            FilterError: The classes are out of range.
+        """
+        self._socket.set_errors(classes)
+
+    def statistics(self) -> RawStatistics:
+        """Give the counters since the transport was made; also after it was closed."""
+        socket = self._socket
+        return RawStatistics(
+            received=socket.received,
+            sent=socket.sent,
+            dropped=socket.dropped,
+            malformed=socket.malformed,
+            errors=self._errors,
+            waiting=len(self._incoming),
+        )
+
+    # Ending
+
+    def _tell(self, error: CanOSError) -> None:
+        self._errors += 1
+        if isinstance(error, InterfaceRemovedError):
+            self._lose(error)
+            return
+        try:
+            self._protocol.error_received(error)
+        except Exception as failure:  # noqa: BLE001 - the protocol's own; it is reported
+            self._report("error_received() failed", failure)
+
+    def _report(self, message: str, error: Exception) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": f"{type(self._protocol).__name__}.{message}",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed or closing."""
+        return self._closing
+
+    def close(self) -> None:
+        """Stop reading, send what waits to be sent, then close."""
+        if not self._closing:
+            self._closing = True
+            self._update_reader()
+            if not self._outgoing:
+                self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once; what waits to be sent is dropped."""
+        self._lose(None)
+
+    def _lose(self, error: CanOSError | None) -> None:
+        if self._closed:
+            return
+        self._closing = self._closed = True
+        self._incoming.clear()
+        self._outgoing.clear()
+        self._stop_writing()
+        self._update_reader()
+        self._socket.close()
+        self._loop.call_soon(self._protocol.connection_lost, error)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            self._socket.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closed else " closing" if self._closing else ""
+        return f"<RawTransport {self._socket.interface or 'all interfaces'}{state}>"
+
+
+async def create_raw_transport(
+    protocol_factory: Callable[[], _ProtocolType],
+    interface: str | int | None,
+    *,
+    filters: Filter | Iterable[CanFilter] | None = None,
+    errors: ErrorClass | int = 0,
+    fd: bool = True,
+    xl: bool = False,
+    vcid: VcidOptions | None = None,
+    loopback: bool = True,
+    receive_own: bool = False,
+    join_filters: bool = False,
+    timestamps: Literal["software", "hardware"] = "software",
+    receive_buffer: int | None = None,
+    send_buffer: int | None = None,
+    network: Network | str | None = None,
+) -> tuple[RawTransport, _ProtocolType]:
+    """Open raw CAN as an asyncio transport with a protocol (asyncio and uvloop alone).
+
+    Args:
+        protocol_factory: Makes the protocol: a subclass of :class:`CanProtocol`, or a function.
+        interface: As for :func:`open_raw`, and so are the rest.
+        filters: See :func:`open_raw`.
+        errors: See :func:`open_raw`.
+        fd: See :func:`open_raw`.
+        xl: See :func:`open_raw`.
+        vcid: See :func:`open_raw`.
+        loopback: See :func:`open_raw`.
+        receive_own: See :func:`open_raw`.
+        join_filters: See :func:`open_raw`.
+        timestamps: See :func:`open_raw`.
+        receive_buffer: See :func:`open_raw`.
+        send_buffer: See :func:`open_raw`.
+        network: See :func:`open_raw`.
+
+    Returns:
+        The transport and the protocol, after ``connection_made``. Close the transport.
+
+    Raises:
+        UnknownInterfaceError: As :func:`open_raw`, and so are the rest.
+        NotACanInterfaceError: As :func:`open_raw`.
+        ProtocolUnavailableError: As :func:`open_raw`.
+        CanPermissionError: As :func:`open_raw`.
+        OptionNotSupportedError: As :func:`open_raw`.
+        FilterError: As :func:`open_raw`.
+        NetworkUnavailableError: As :func:`open_raw`.
+
+    Example:
+        >>> class Echo(CanProtocol):
+        ...     def connection_made(self, transport: RawTransport) -> None:
+        ...         self.transport = transport
+        ...     def frame_received(self, frame: AnyFrame) -> None:
+        ...         self.transport.send(Frame(frame.id + 8, frame.data))
+        >>> async def main() -> None:
+        ...     async with UserNetwork() as network:
+        ...         network.add_vcan("vcan0")
+        ...         transport, _ = await create_raw_transport(
+        ...             Echo, "vcan0", filters=Filter.id(0x7E0), network=network
+        ...         )
+        ...         async with open_raw("vcan0", network=network) as can:
+        ...             await can.send(Frame(0x7E0, b"ping"))
+        ...             print(await can.receive())
+        ...         transport.close()
+        >>> asyncio.run(main())
+        7E8#70696E67
+    """
+    options = RawOptions(
+        filters=filters,
+        errors=errors,
+        fd=fd,
+        xl=xl,
+        vcid=vcid,
+        loopback=loopback,
+        receive_own=receive_own,
+        join_filters=join_filters,
+        timestamps=timestamps,
+        receive_buffer=receive_buffer,
+        send_buffer=send_buffer,
+    )
+    loop = asyncio.get_running_loop()
+    protocol = protocol_factory()
+    socket = RawSocket(resolve_network(network), interface, options)
+    transport = RawTransport(loop, socket, protocol)
+    try:
+        transport.begin()
+    except BaseException:
+        transport.abort()
+        raise
+    return transport, protocol

@@ -1,0 +1,98 @@
+"""Waking a task from within a callback of asyncio's loop, at once.
+
+A future that a reader callback finishes wakes its task in the *next* turn of the loop: a handle is
+queued, the selector is asked again, and then the task runs. For one frame per wake-up that is as
+dear as all the rest. This waiter is a future to the task that awaits it (asyncio takes every object
+with ``_asyncio_future_blocking``, see :func:`asyncio.isfuture`), and runs the task's own wake-up
+when it is told to, in the task's context. Only a callback of the loop may tell it: there, no task
+is running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextvars import Context
+
+_nothing = partial(next, repeat(None))
+
+
+class Waiter:
+    """What one task at a time awaits, again and again. It has no result.
+
+    A cancelled wait wakes its task by way of the loop, as a future's does.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_asyncio_future_blocking",
+        "_callback",
+        "_context",
+        "_loop",
+        "get_loop",
+        "result",
+    )
+
+    # A task asks both at every wait: these are calls that run no Python.
+    get_loop: Callable[[], asyncio.AbstractEventLoop]
+    result: Callable[[], None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asyncio_future_blocking = False
+        self._callback: Callable[[Any], object] | None = None
+        self._context: Context | None = None
+        self.get_loop = partial(next, repeat(loop))
+        self.result = _nothing
+
+    def __await__(self) -> Generator[Waiter, None, None]:
+        self._asyncio_future_blocking = True
+        yield self
+
+    def wake(self) -> None:
+        """Run the task that waits, if one does, until it waits again. For the loop's callbacks."""
+        callback, context = self._callback, self._context
+        if callback is not None and context is not None:
+            self._callback = self._context = None
+            context.run(callback, self)
+
+    def wake_soon(self) -> None:
+        """Have the task that waits run in the next turn of the loop. For any caller."""
+        callback, context = self._callback, self._context
+        if callback is not None:
+            self._callback = self._context = None
+            self._loop.call_soon(callback, self, context=context)
+
+    # What a task asks of a future
+
+    def add_done_callback(
+        self, callback: Callable[[Any], object], *, context: Context | None = None
+    ) -> None:
+        """Take the task's wake-up."""
+        self._callback = callback
+        self._context = context
+
+    def cancel(self, msg: object = None) -> bool:
+        """Cancel the wait, for the task.
+
+        Args:
+            msg: Goes into the CancelledError: by it anyio knows its own cancellations.
+        """
+        if self._callback is None:
+            return False
+        self.result = partial(self._raise_cancelled, msg)
+        self.wake_soon()
+        return True
+
+    def done(self) -> bool:
+        """Tell whether nobody waits."""
+        return self._callback is None
+
+    def _raise_cancelled(self, msg: object) -> None:
+        self.result = _nothing
+        raise asyncio.CancelledError if msg is None else asyncio.CancelledError(msg)
