@@ -1,0 +1,93 @@
+"""The commands put together, and what every error becomes: one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from cyclopts import App, CycloptsError, Parameter
+
+from anycan import CanError
+from anycan.cli import demo, dump, gen, play, send
+from anycan.cli.common import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_WRONG: Final = 2
+_INTERRUPTED: Final = 130  # 128 + SIGINT
+_BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
+
+_HELP: Final = """\
+CAN networking: look at a bus, send, generate and replay traffic.
+
+Try it without any hardware or rights:
+
+    anycan demo
+
+`anycan COMMAND --help` shows a command's options and examples.
+"""
+
+
+app = App(
+    name="anycan",
+    help=_HELP,
+    help_format="markdown",
+    version=lambda: f"anycan {version('anycan')}",
+    default_parameter=Parameter(negative=(), show_default=False),
+    print_error=False,
+    exit_on_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+app.command(dump.dump, help_epilogue=dump.EXAMPLES)
+app.command(send.send, help_epilogue=send.EXAMPLES)
+app.command(gen.gen, help_epilogue=gen.EXAMPLES)
+app.command(play.play, help_epilogue=play.EXAMPLES)
+app.command(demo.demo, help_epilogue=demo.EXAMPLES)
+app.register_install_completion_command()
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; give the exit status."""
+    try:
+        status = app(None if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except CycloptsError as error:
+        say(f"{error} See --help.")
+        return _WRONG
+    except Exception as error:  # noqa: BLE001 - _report raises again what it does not know
+        return _report(error)
+    return status if isinstance(status, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Tell what is known to go wrong in one line each; raise what is not."""
+    causes = list(dict.fromkeys(_leaves(error)))
+    if any(isinstance(cause, BrokenPipeError) for cause in causes):
+        # The interpreter flushes standard output once more at its end: into nothing, then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    if not all(isinstance(cause, (CanError, OSError)) for cause in causes):
+        raise error
+    for text in dict.fromkeys(_text(cause) for cause in causes):
+        say(text)
+    return 1
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return f"{name}{error.strerror}"
+    return str(error)

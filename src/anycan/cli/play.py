@@ -1,0 +1,176 @@
+"""``anycan play``: a log onto the bus again."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+import anyio
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from anycan import Filter, ParseError, UnknownInterfaceError, open_raw
+from anycan.cli.common import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    NetworkOption,
+    counted,
+    say,
+)
+from anycan.cli.logfile import STANDARD_INPUT, open_log
+from anycan.cli.replay import Player
+
+if TYPE_CHECKING:
+    from anycan import LogParseError, RawEndpoint
+    from anycan.cli.logfile import LogFile
+
+_REDRAW: Final = 0.1  # seconds
+
+EXAMPLES: Final = """\
+**Examples**
+
+    anycan play trip.log
+    anycan play trip.log vcan0=can0 vcan1=can1
+    anycan play trip.log vcan0=can0 --fast --loop 10
+    candump -L can0 | anycan play - vcan0=can0
+"""
+
+
+def _check_file(_type: object, file: str) -> None:
+    """Take ``-``, and leave other hyphens to be told as unknown options."""
+    if file.startswith("-") and file != STANDARD_INPUT:
+        raise ValueError("This is no option of play.")
+
+
+async def play(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_check_file)],
+    /,
+    *mapping: str,
+    speed: Annotated[float, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = 1.0,
+    fast: Annotated[bool, Parameter(name=["--fast", "-t"])] = False,
+    loop: Annotated[int, Parameter(name=["--loop", "-l"], validator=NOT_NEGATIVE)] = 1,
+    skip_errors: bool = False,
+    xl: bool = False,
+    network: NetworkOption = None,
+) -> int:
+    """Send the frames of a candump log again, at their times.
+
+    A garbled line stops it, and is told with its file and number. Ctrl-C ends it with a summary
+    and the exit status 130.
+
+    Args:
+        file: The log; *-* for standard input.
+        mapping: *TO=FROM*: send to TO what the log has of FROM; what is not named is left out.
+            Without any, frames go to the interfaces that the log names.
+        speed: How many times faster than recorded.
+        fast: Send as fast as the interface takes them, whatever the times.
+        loop: How many times to play it; 0: until Ctrl-C.
+        skip_errors: Leave garbled lines out, and count them.
+        xl: Allow CAN XL frames.
+        network: Where the interfaces are.
+    """
+    targets = dict(_parse_mapping(text) for text in mapping)
+    garbled: list[LogParseError] = []
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(open_log(file))
+        if log.size is None and loop != 1:
+            raise ParseError(f"--loop needs a file, and {file!r} can be read once only", file)
+        endpoints: dict[str, RawEndpoint | None] = {}
+
+        async def target(interface: str) -> RawEndpoint | None:
+            if interface not in endpoints:
+                name = targets.get(interface) if targets else interface
+                endpoints[interface] = None if name is None else await open_target(name, interface)
+            return endpoints[interface]
+
+        async def open_target(name: str, interface: str) -> RawEndpoint:
+            try:
+                return await stack.enter_async_context(
+                    open_raw(name, filters=Filter.none(), xl=xl, network=network)
+                )
+            except UnknownInterfaceError as error:
+                raise UnknownInterfaceError(
+                    error.errno or 0,
+                    f"{error.strerror}; to send what the log has of {interface} to another"
+                    f" interface, say so: anycan play {file} vcan0={interface}",
+                    name,
+                ) from None
+
+        bar = _Bar(log, loop)
+        player = Player(target, None if fast else speed, bar.update)
+
+        def summary() -> str:
+            opened = {id(can): can for can in endpoints.values() if can is not None}
+            sent = sum(can.statistics().sent for can in opened.values())
+            text = f"{counted(sent, 'frame')} sent"
+            if player.skipped:
+                text += f", {player.skipped:,} left out (of interfaces that are not mapped)"
+            return f"{text}, {counted(len(garbled), 'garbled line')} skipped" if garbled else text
+
+        stack.callback(lambda: say(summary()))  # however it ends
+        stack.enter_context(bar)  # is left before that
+        for bar.round in itertools.count(1) if loop == 0 else range(1, loop + 1):
+            player.rewind()
+            async for records in log.records(garbled.append if skip_errors else None):
+                await player.play(records)
+        bar.update(final=True)
+    return 0
+
+
+def _parse_mapping(text: str) -> tuple[str, str]:
+    """Read ``TO=FROM``; give FROM and TO."""
+    to, sign, source = text.partition("=")
+    if not (to and sign and source):
+        raise ParseError(
+            f"not a mapping: {text!r}; write TO=FROM, such as vcan0=can0 to send to vcan0 what"
+            " the log has of can0",
+            text,
+        )
+    return source, to
+
+
+class _Bar:
+    """A progress bar, on a terminal; nothing elsewhere."""
+
+    def __init__(self, log: LogFile, loop: int) -> None:
+        self.round = 1
+        self._log = log
+        self._loop = loop
+        self._stack = ExitStack()
+        self._progress: Progress | None = None
+        self._drawn = 0.0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and self._log.size:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:3.0f} %"),
+                TimeElapsedColumn(),
+            )
+            self._progress = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+            self._stack.enter_context(self._progress)
+            self._progress.add_task("playing", total=self._log.size)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stack.close()
+
+    def update(self, *, final: bool = False) -> None:
+        """Show where the reading is."""
+        if self._progress is None:
+            return
+        now = anyio.current_time()
+        if final or now - self._drawn >= _REDRAW:
+            self._drawn = now
+            rounds = (
+                "" if self._loop == 1 else f" {self.round}" + f" of {self._loop}" * (self._loop > 0)
+            )
+            task = self._progress.task_ids[0]
+            self._progress.update(
+                task, completed=self._log.position, description=f"playing{rounds}"
+            )
+            self._progress.refresh()

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import ast
+import errno
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import anycan
+import anycan.cli
+from anycan import FilterError, UnknownInterfaceError
+from anycan.cli import app as app_module
+from anycan.cli import main
+
+ANYCAN = [sys.executable, "-m", "anycan.cli"]
+CLI = Path(app_module.__file__).parent
+
+
+@pytest.mark.parametrize("module", sorted(CLI.glob("*.py")), ids=lambda path: path.stem)
+def test_public_names_only(module: Path) -> None:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            if node.module == "anycan":
+                names = {alias.name for alias in node.names}
+                assert names <= set(anycan.__all__)
+            elif node.module.startswith("anycan."):
+                assert node.module.startswith("anycan.cli")
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("anycan.") for alias in node.names)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("anycan ")
+
+
+@pytest.mark.parametrize("command", ["dump", "send", "gen", "play", "demo"])
+def test_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "Examples" in out
+    assert f"anycan {command}" in out.partition("Examples")[2]
+
+
+def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for command in ("dump", "send", "gen", "play", "demo", "--install-completion", "--version"):
+        assert command in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    script = app_module.app.generate_completion(shell=shell)  # type: ignore[arg-type]  # one of them
+    assert "--timestamps" in script
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["dump", "--bogus"],
+        ["dump", "-t", "q"],
+        ["dump", "-n", "0"],
+        ["dump", "-n", "x"],
+        ["play"],
+        ["play", "x", "--speed", "0"],
+        ["gen", "vcan0", "-g", "-1"],
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("anycan: ")
+    assert err.endswith("See --help.\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (FilterError("too many"), "anycan: too many\n"),
+        (
+            UnknownInterfaceError(errno.ENODEV, "no such thing", "can0"),
+            "anycan: no such thing\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x.log"),
+            "anycan: x.log: Permission denied\n",
+        ),
+        (
+            ExceptionGroup("", [FilterError("a"), ExceptionGroup("", [FilterError("b")])]),
+            "anycan: a\nanycan: b\n",
+        ),
+        (ExceptionGroup("", [FilterError("a"), FilterError("a")]), "anycan: a\n"),
+    ],
+)
+def test_an_error_is_one_line_and_status_1(
+    error: Exception,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_tokens: object) -> int:
+        raise error
+
+    monkeypatch.setattr(app_module, "app", fail)
+    assert main([]) == 1
+    assert capsys.readouterr() == ("", text)
+
+
+def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_tokens: object) -> int:
+        raise ExceptionGroup("", [FilterError("a"), ZeroDivisionError()])
+
+    monkeypatch.setattr(app_module, "app", fail)
+    with pytest.raises(ExceptionGroup):
+        main([])
+
+
+def forget(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Have a package and the modules of the command imported anew."""
+    for name in list(sys.modules):
+        if name.startswith("anycan.cli."):
+            monkeypatch.delitem(sys.modules, name)
+            monkeypatch.delattr(anycan.cli, name.removeprefix("anycan.cli."), raising=False)
+        if name.partition(".")[0] == package:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)  # what halts an import
+
+
+@pytest.mark.parametrize("missing", ["cyclopts", "rich"])
+def test_without_the_extra(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget(monkeypatch, missing)
+    assert main(["--version"]) == 1
+    assert capsys.readouterr().err == (
+        "anycan: the command line is an extra, which is not installed: pip install 'anycan[cli]'\n"
+    )
+
+
+def test_another_missing_module_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch, "anycan.cli.app")
+    with pytest.raises(ModuleNotFoundError):
+        main(["--version"])
+
+
+def demo(*arguments: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(  # noqa: S603 - a test's own words
+        [*ANYCAN, "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("replaying ")
+    return process
+
+
+def test_a_broken_pipe_is_no_traceback() -> None:
+    process = demo("--fast", "--seconds", "2")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), errors) == (141, "")
+
+
+def test_an_interrupt_ends_with_a_summary() -> None:
+    process = demo("--seconds", "60", "--speed", "1")
+    assert process.stdout is not None
+    assert process.stdout.readline().endswith(" frames replayed\n")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.startswith("anycan: interrupted after ")
+    assert errors.count("\n") == 1
