@@ -1,0 +1,63 @@
+"""The examples run as a user would run them: each in a process of its own, from its own folder."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+OUTPUT: Final = {
+    "echo_protocol.py": r"7E8#70696E67\nended: .*vcan0 has been removed.*\n",
+    "gateway.py": r"outside: 100#61 7E8#\ninside: 7E0#62\n",
+    "logger.py": r"\([\d.]{17}\) vcan0 123#68656C6C6F\n\([\d.]{17}\) vcan0 18DAF110#021003\n",
+    "receive_with_deadline.py": r"None\n123#68656C6C6F\n",
+    "request_response.py": r"750\.0 rpm\n",
+}
+SCRIPTS: Final = sorted(path.name for path in EXAMPLES.glob("[!t]*.py"))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own examples
+        [sys.executable, "-W", "error", *arguments],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_example_runs_on_the_user_network(script: str) -> None:
+    done = run(script, "--user")
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert re.fullmatch(OUTPUT[script], done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "tyres.py"])
+def test_example_without_arguments_says_how_to_use_it(script: str) -> None:
+    done = run(script)
+    assert done.returncode == 1
+    assert f"python {script} can0" in done.stderr
+
+
+def test_the_example_of_tests_passes() -> None:
+    plugins = ("-p", "no:cacheprovider", "-p", "no:asyncio")  # as a user has them
+    done = run("-m", "pytest", "-c", "/dev/null", *plugins, "-q", "test_tyres.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: str(path.name))
+def test_examples_use_public_names_only(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anycan"):
+            assert node.module == "anycan"
+        if isinstance(node, ast.Import):
+            assert not any(name.name.startswith("anycan.") for name in node.names)
