@@ -1,0 +1,100 @@
+# ruff: noqa: INP001 - Sphinx reads it by its path
+"""How Sphinx builds these pages. Nothing here needs the internet."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "anycan"
+author = "the anycan authors"
+copyright = "2026, the anycan authors"  # noqa: A001 - Sphinx's name for it
+release = installed_version("anycan")
+version = release
+
+extensions = [
+    "cyclopts.ext.sphinx",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build"]
+nitpicky = True
+
+# Names of other projects: their pages would have to be fetched to link them.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(anyio|asyncio|collections|datetime|dt|enum|os|socket|typing)\..*"),
+    (r"py:.*", r"(ClosedResourceError|BusyResourceError|WouldBlock|ValueError|TypeError)"),
+    (r"py:.*", r"(TimestampMode|_ProtocolType|Callable\[\[\])"),
+]
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+napoleon_numpy_docstring = False
+
+myst_heading_anchors = 3
+
+smartquotes = False  # of two hyphens it makes a dash, also in names of options
+
+html_theme = "furo"
+html_title = f"anycan {release}"
+
+# Made by functions or methods, not by calling the class.
+_MADE_BY_FUNCTIONS = {
+    "anycan.Filter",
+    "anycan.KernelNetwork",
+    "anycan.Network",
+    "anycan.RawEndpoint",
+    "anycan.RawStatistics",
+    "anycan.RawTransport",
+}
+_ANY_FRAME = re.compile(
+    r"[~.\w]*\bFrame \| [~.\w]*FdFrame \| [~.\w]*XlFrame \| [~.\w]*RemoteFrame \| [~.\w]*ErrorFrame"
+)
+_ATTRIBUTES = {"attribute", "property", "data"}
+_kept: dict[str, list[str]] = {}
+
+
+def _keep(
+    _app: Sphinx, what: str, name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
+    """Keep an attribute's docstring from napoleon, which takes words before a colon as a type."""
+    if what in _ATTRIBUTES:
+        _kept[name] = lines[:]
+        lines.clear()
+
+
+def _give_back(
+    _app: Sphinx, what: str, name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
+    if what in _ATTRIBUTES:
+        lines[:] = _kept.pop(name)
+
+
+def _shorten_signature(
+    _app: Sphinx,
+    _what: str,
+    name: str,
+    _object: Any,
+    _options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Hide what nobody calls; write AnyFrame instead of the frames that it stands for."""
+    if name in _MADE_BY_FUNCTIONS:
+        return "", None
+    return (
+        signature and _ANY_FRAME.sub("AnyFrame", signature),
+        returns and _ANY_FRAME.sub("AnyFrame", returns),
+    )
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the functions above; Sphinx calls this."""
+    app.connect("autodoc-process-docstring", _keep, priority=400)
+    app.connect("autodoc-process-docstring", _give_back, priority=600)
+    app.connect("autodoc-process-signature", _shorten_signature)
