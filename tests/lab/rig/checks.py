@@ -106,9 +106,11 @@ def _trio_watched() -> Iterator[None]:
         yield
         return
     trio.lowlevel.add_instrument(watch)
+    watch.begin()  # of this step the instrument sees neither the beginning nor the end
     try:
         yield
     finally:
+        watch.end()
         trio.lowlevel.remove_instrument(watch)
 
 
