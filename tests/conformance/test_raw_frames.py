@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-CLOCK_SLACK = 20_000_000  # ns: an emulated processor's clock, read twice, has gone back a tick (4 ms)
+CLOCK_SLACK = 20_000_000  # ns: an emulator's clock has been seen to go back a tick, 4 ms
 CLASSICAL_AND_FD: list[anycan.AnyFrame] = [
     Frame(0x123, b"\x01\x02\x03"),
     Frame(0x000),
