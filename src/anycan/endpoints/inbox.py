@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
+from anycan.endpoints.registration import Registration
 from anycan.endpoints.waiter import Waiter
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.errors import interface_removed
@@ -60,6 +61,10 @@ class Inbox:
             ClosedResourceError: The endpoint is closed, or was closed meanwhile.
             BusyResourceError: Another task is waiting already.
         """
+        raise NotImplementedError
+
+    async def wait_writable(self) -> None:
+        """Wait until the socket may have room; returns also when the endpoint was closed."""
         raise NotImplementedError
 
     def read(self) -> None:
@@ -132,6 +137,10 @@ class AnyioInbox(Inbox):
             finally:
                 self._scope = None
 
+    async def wait_writable(self) -> None:
+        """Wait until the socket may have room; ``anyio.notify_closing`` ends it too."""
+        await anyio.wait_writable(self._socket.fd)
+
     def tell(self, error: CanOSError) -> None:
         """Take a pending error from elsewhere, and have whoever waits look again."""
         super().tell(error)
@@ -147,38 +156,49 @@ class AsyncioInbox(Inbox):
         self._loop = loop
         self._receive = socket.receive
         self._waiter = Waiter(loop)
-        self._reading = True
-        loop.add_reader(socket.fd, self._on_readable)
+        self._room: asyncio.Future[None] | None = None  # of whoever waits to send
+        self._registration = Registration(loop, socket.fd, self._on_readable)
+        self._registration.start_reading()
 
     def _on_readable(self) -> None:
         frames = self.frames
         try:
             frames += self._receive()
-        except BlockingIOError:
+        except BlockingIOError:  # a send call has taken what was to be read, a pending error
+            self._registration.renew()
             return
         except CanOSError as error:
             self._note(error)
-            self._rest()  # what follows is read once the error has been told
+            self._registration.renew()
+            self._registration.stop_reading()  # what follows is read once the error has been told
         if len(frames) >= INBOX_CAPACITY:
-            self._rest()
+            self._registration.stop_reading()
         self._waiter.wake()
-
-    def _rest(self) -> None:
-        if self._reading:
-            self._reading = False
-            self._loop.remove_reader(self._socket.fd)
 
     def wait(self) -> Awaitable[None]:
         """Give what the next read finishes."""
         if not self._waiter.done():
             raise anyio.BusyResourceError("receiving from")
-        if not self._reading:
+        if not self._registration.reading:
             if self._removed and not self._closed:
                 return self._tell_removal()
             self._raise_reason()
-            self._reading = True
-            self._loop.add_reader(self._socket.fd, self._on_readable)
+            self._registration.start_reading()
         return self._waiter
+
+    async def wait_writable(self) -> None:
+        """Wait until the socket may have room."""
+        self._room = self._loop.create_future()
+        self._registration.start_writing(self._on_writable)
+        try:
+            await self._room
+        finally:
+            self._registration.stop_writing()
+            self._room = None
+
+    def _on_writable(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     async def _tell_removal(self) -> None:
         await checkpoint()  # who calls again and again shall not stop the loop
@@ -187,14 +207,16 @@ class AsyncioInbox(Inbox):
     def tell(self, error: CanOSError) -> None:
         """Take a pending error from elsewhere, and wake whoever waits."""
         super().tell(error)
-        self._rest()
+        self._registration.renew()
+        self._registration.stop_reading()
         self._waiter.wake_soon()
 
     def close(self) -> None:
         """Take the descriptor out of the loop, and wake whoever waits."""
         super().close()
-        self._rest()
+        self._registration.close()
         self._waiter.wake_soon()
+        self._on_writable()
 
 
 def open_inbox(socket: RawSocket) -> Inbox:

@@ -218,7 +218,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
                 if full_queue:
                     await anyio.sleep(pacer.delay())
                 else:
-                    await anyio.wait_writable(self._socket.fd)
+                    await self._inbox.wait_writable()
 
     def set_filters(self, filters: Filter | Iterable[CanFilter] | None) -> None:
         """Change which data and remote frames are received from now on; None: all.

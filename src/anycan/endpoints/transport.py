@@ -13,6 +13,7 @@ import anyio
 
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.protocol import CanProtocol
+from anycan.endpoints.registration import Registration
 from anycan.endpoints.statistics import RawStatistics
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.frame import AnyFrame
@@ -56,8 +57,7 @@ class RawTransport(asyncio.BaseTransport):
         self._outgoing: deque[tuple[AnyFrame, str | int | None]] = deque()
         self._pacer = Pacer()
         self._retry: asyncio.Handle | None = None
-        self._registered = False  # the descriptor, for reading
-        self._writing = False  # the descriptor, for writing
+        self._registration = Registration(loop, socket.fd, self._on_readable)
         self._reading_paused = False
         self._writing_paused = False
         self._closing = False
@@ -68,7 +68,7 @@ class RawTransport(asyncio.BaseTransport):
 
     def begin(self) -> None:
         """Tell the protocol that the transport is there, and start to read."""
-        self._socket.on_pending_error = self._tell
+        self._socket.on_pending_error = self._tell_pending
         self._protocol.connection_made(self)
         self._update_reader()
 
@@ -89,20 +89,19 @@ class RawTransport(asyncio.BaseTransport):
     # Reading
 
     def _update_reader(self) -> None:
-        wanted = self.is_reading() and not self._incoming
-        if wanted and not self._registered:
-            self._loop.add_reader(self._socket.fd, self._on_readable)
-        elif self._registered and not wanted:
-            self._loop.remove_reader(self._socket.fd)
-        self._registered = wanted
+        if self.is_reading() and not self._incoming:
+            self._registration.start_reading()
+        else:
+            self._registration.stop_reading()
 
     def _on_readable(self) -> None:
         try:
             self._incoming.extend(self._socket.receive())
-        except BlockingIOError:
+        except BlockingIOError:  # a send call has taken what was to be read, a pending error
+            self._registration.renew()
             return
         except CanOSError as error:
-            self._tell(error)
+            self._tell_pending(error)
             return
         self._deliver()
 
@@ -170,14 +169,11 @@ class RawTransport(asyncio.BaseTransport):
         if error.errno == errno.ENOBUFS:
             self._stop_writing()
             self._retry = self._loop.call_later(self._pacer.delay(), self._flush)
-        elif not self._writing:
-            self._writing = True
-            self._loop.add_writer(self._socket.fd, self._flush)
+        else:
+            self._registration.start_writing(self._flush)
 
     def _stop_writing(self) -> None:
-        if self._writing:
-            self._writing = False
-            self._loop.remove_writer(self._socket.fd)
+        self._registration.stop_writing()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -271,6 +267,10 @@ class RawTransport(asyncio.BaseTransport):
 
     # Ending
 
+    def _tell_pending(self, error: CanOSError) -> None:
+        self._registration.renew()
+        self._tell(error)
+
     def _tell(self, error: CanOSError) -> None:
         self._errors += 1
         if isinstance(error, InterfaceRemovedError):
@@ -314,7 +314,7 @@ class RawTransport(asyncio.BaseTransport):
         self._incoming.clear()
         self._outgoing.clear()
         self._stop_writing()
-        self._update_reader()
+        self._registration.close()
         self._socket.close()
         self._loop.call_soon(self._protocol.connection_lost, error)
 

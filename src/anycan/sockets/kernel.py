@@ -282,7 +282,7 @@ class _Outbox:
     _vector: Final = struct.Struct("@PN")
 
     def __init__(self) -> None:
-        self._payloads = bytearray()
+        self._payloads = bytearray(4096)
         self._vectors = bytearray(_SEND_BATCH * self._vector.size)
         self._address = bytearray(SOCKADDR_CAN_SIZE)
         self._headers: dict[bool, bytearray] = {}
@@ -295,7 +295,7 @@ class _Outbox:
         """
         joined = b"".join(payloads)
         if len(joined) > len(self._payloads):
-            self._payloads = bytearray(max(len(joined), 4096))
+            self._payloads = bytearray(len(joined))
         self._payloads[: len(joined)] = joined
         start = _address_of(self._payloads)
         fields: list[int] = []
