@@ -44,6 +44,12 @@ def test_output_and_status() -> None:
         )
 
 
+def test_the_tail_is_for_readers() -> None:
+    with Guest(shell("echo @anycan-lab:00000000:AAAA; echo words")) as guest:
+        wait(guest)
+        assert guest.tail().splitlines()[1] == "words"
+
+
 def test_lines_come_whole() -> None:
     script = "printf 'a\\nb'; read -r go; printf 'c\\n'; cat"
     with Guest(shell(script)) as guest:

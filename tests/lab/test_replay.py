@@ -98,7 +98,7 @@ def run_outer(
 ) -> pytest.HookRecorder:
     """Run tests as with a lab."""
     verdict = Verdict(place, "no kernel here")  # type: ignore[arg-type]  # a word of it
-    plugin = KernelTests(lambda: verdict, guest.start, patience=0.05)
+    plugin = KernelTests(lambda: verdict, guest.start, patience=0.05, restarts=0)
     return pytester.inline_run(*OPTIONS, *arguments, plugins=[plugin])
 
 
@@ -204,6 +204,44 @@ def _is(line: str, kind: str, name: str) -> bool:
             return bool(found == kind and nodeid.endswith(name))
         case _:
             return False
+
+
+class TestASecondGuest:
+    def run(self, short: pytest.Pytester, *guests: FakeGuest) -> pytest.HookRecorder:
+        waiting = list(guests)
+
+        def start(arguments: Sequence[str], nodeids: Sequence[str]) -> FakeGuest:
+            assert all(guest.stopped for guest in guests if guest not in waiting)
+            return waiting.pop(0).start(arguments, nodeids)
+
+        plugin = KernelTests(lambda: Verdict("lab"), start, patience=0.05)
+        return short.inline_run(*OPTIONS, plugins=[plugin])
+
+    def test_it_goes_on(
+        self,
+        short: pytest.Pytester,
+        short_lines: list[str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        begun = next(n for n, line in enumerate(short_lines) if _is(line, "start", "test_b"))
+        last = next(n for n, line in enumerate(short_lines) if _is(line, "finish", "test_b"))
+        first = FakeGuest(short_lines[: last - 1], end=255)  # without the report of its end
+        second = FakeGuest(short_lines[begun:])
+        recorder = self.run(short, first, second)
+        assert recorder.countoutcomes() == [3, 0, 0]
+        assert list(second.nodeids) == ["test_short.py::test_b", "test_short.py::test_c"]
+        assert second.stopped
+        output = capsys.readouterr().out
+        assert "a guest died, and another one went on" in output
+        assert "Kernel panic - not syncing" in output
+
+    def test_it_dies_too(self, short: pytest.Pytester, short_lines: list[str]) -> None:
+        begun = next(n for n, line in enumerate(short_lines) if _is(line, "start", "test_b"))
+        first = FakeGuest(short_lines[: begun + 1], end=255)
+        second = FakeGuest([short_lines[begun]], end=255)
+        recorder = self.run(short, first, second)
+        assert recorder.countoutcomes() == [1, 0, 2]
+        assert "status 255 while it ran this test" in failure(recorder, "test_b")
 
 
 def test_a_guest_that_hangs(short: pytest.Pytester, short_lines: list[str]) -> None:

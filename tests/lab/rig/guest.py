@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from rig.lines import is_message
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
@@ -88,12 +90,15 @@ class Guest:
         return data[:end].decode(errors="replace").splitlines()
 
     def tail(self) -> str:
-        """Give the end of what the guest and its kernel wrote, for a failure's text."""
+        """Give the end of what the guest and its kernel wrote, for a failure's text.
+
+        Messages are left out: nobody can read them.
+        """
         parts = []
         for title, path in (("output", self._output), ("console", self._console)):
             text = path.read_text(errors="replace")
-            lines = [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
-            parts.append("\n".join((f"--- end of the guest's {title} ---", *lines)))
+            lines = [line for line in text.splitlines() if line.strip() and not is_message(line)]
+            parts.append("\n".join((f"--- end of the guest's {title} ---", *lines[-_TAIL_LINES:])))
         return "\n".join(parts)
 
     def stop(self) -> None:

@@ -24,6 +24,11 @@ def encode(message: dict[str, Any]) -> bytes:
     return f"{_PREFIX}{zlib.crc32(body):08x}:".encode() + body + b"\n"
 
 
+def is_message(line: str) -> bool:
+    """Tell whether there is a message in a line, damaged or not."""
+    return _PREFIX in line
+
+
 def decode(line: str) -> dict[str, Any] | None:
     """Give the message in a line; None: there is none, or it is damaged."""
     found = _MESSAGE.search(line)

@@ -23,6 +23,10 @@ class LabError(Exception):
     """The lab cannot say what became of a test."""
 
 
+class LabGoneError(LabError):
+    """The guest has ended, or says nothing any more."""
+
+
 class Source(Protocol):
     """What reports come from: a guest."""
 
@@ -82,7 +86,7 @@ class Progress:
         if lines:
             self._last_line = time.monotonic()
         elif self._failure is not None:
-            raise LabError(self._failure)
+            raise LabGoneError(self._failure)
         elif status is not None:
             self._fail(f"the guest ended with status {status}", nodeid)
         elif time.monotonic() - self._last_line > self._patience:
@@ -112,4 +116,4 @@ class Progress:
         running = self._running or "no test"
         self._failure = f"the lab is gone: {cause} while it ran {running}"
         where = "while it ran this test" if running == nodeid else f"while it ran {running}"
-        raise LabError(f"{cause} {where}\n{self._source.tail()}")
+        raise LabGoneError(f"{cause} {where}\n{self._source.tail()}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -20,10 +20,10 @@ import pytest
 from rig.guest import Guest
 from rig.host import KERNEL_VARIABLE, REQUIRE_VARIABLE, Verdict, find_kernel, in_guest, judge
 from rig.launch import lab_command, lab_environment
-from rig.progress import PATIENCE, LabError, Progress, Source
+from rig.progress import PATIENCE, LabError, LabGoneError, Progress, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 _LAB: Final = Path(__file__).resolve().parents[1]
 _INNER: Final = (
@@ -32,6 +32,10 @@ _INNER: Final = (
 )
 _GUEST_TIMEOUT_FACTOR: Final = 10  # the emulated processor is that much slower
 _GUEST_TIMEOUT: Final = 120.0  # but no test needs more
+_RESTARTS: Final = 1
+"""How many guests may die. An emulator has been seen to end in the middle of a run, with no word
+of its kernel's; what a test did to it, it does to the second one as well.
+"""
 
 Phase = Literal["setup", "call", "teardown"]
 
@@ -95,6 +99,8 @@ class KernelTests:
         decide: Tells where kernel tests can run.
         start: Starts the guest.
         patience: Seconds without a word after which the guest is taken for dead.
+        restarts: How many times a guest that died is followed by another, for the tests that are
+            left, from the one that ran.
     """
 
     def __init__(
@@ -102,7 +108,14 @@ class KernelTests:
         decide: Callable[[], Verdict] = judge,
         start: Callable[[Sequence[str], Sequence[str]], Running] = start_guest,
         patience: float = PATIENCE,
+        restarts: int = _RESTARTS,
     ) -> None:
+        self._restarts = restarts
+        self._deaths: list[str] = []
+        self._guests = ExitStack()
+        self._arguments: list[str] = []
+        self._items: list[pytest.Item] = []
+        self._echo: Callable[[str], None] | None = None
         self._decide = decide
         self._patience = patience
         self._start = start
@@ -136,11 +149,18 @@ class KernelTests:
         stopped = session.testsfailed and not option.continue_on_collection_errors
         if self._verdict.place != "lab" or not items or option.collectonly or stopped:
             return (yield)
-        arguments = inner_arguments(session.config, items)
-        echo = print if option.capture == "no" else None
-        with self._start(arguments, [item.nodeid for item in items]) as guest:
-            self._progress = Progress(guest, echo, self._patience)
+        self._arguments = inner_arguments(session.config, items)
+        self._echo = print if option.capture == "no" else None
+        self._items = items
+        with self._guests:
+            self._progress = self._boot()
             return (yield)
+
+    def _boot(self) -> Progress:
+        """Start a guest for the tests that are left."""
+        nodeids = [item.nodeid for item in self._items]
+        guest = self._guests.enter_context(self._start(self._arguments, nodeids))
+        return Progress(guest, self._echo, self._patience)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -155,10 +175,29 @@ class KernelTests:
             return None
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in _replay(item, self._progress):
+        for report in self._replay(item, self._progress):
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    def _replay(self, item: pytest.Item, progress: Progress) -> list[pytest.TestReport]:
+        """Give a test's reports from the lab, from a second one if the first dies of it."""
+        self._items = self._items[self._items.index(item) :]
+        try:
+            return _reports(item, progress)
+        except LabGoneError as error:
+            if not self._restarts:
+                return _failed(item, [], str(error))
+            self._restarts -= 1
+            self._deaths.append(str(error))
+        self._guests.close()
+        self._progress = self._boot()
+        return self._replay(item, self._progress)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for death in self._deaths:
+            terminalreporter.section("kernel lab: a guest died, and another one went on")
+            terminalreporter.line(death)
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
@@ -175,27 +214,41 @@ class KernelTests:
         return True
 
 
-def _replay(item: pytest.Item, progress: Progress) -> Iterator[pytest.TestReport]:
-    """Give a test's reports from the lab; where the lab fails, one that says so in their place."""
-    expected: list[Phase] = ["setup", "call", "teardown"]
+_PHASES: Final[tuple[Phase, ...]] = ("setup", "call", "teardown")
+
+
+def _reports(item: pytest.Item, progress: Progress) -> list[pytest.TestReport]:
+    """Give a test's reports from the lab; where one is missing, one that says so in its place.
+
+    Raises:
+        LabGoneError: The guest died before the last of them.
+    """
+    reports: list[pytest.TestReport] = []
+    problem = ""
     try:
-        for data in progress.reports(item.nodeid):
-            report = _unpacked(item, data)
-            if report.when in expected:
-                expected.remove(report.when)
-            if report.when == "setup" and not report.passed:
-                expected.remove("call")
-            yield report
+        reports += (_unpacked(item, data) for data in progress.reports(item.nodeid))
+    except LabGoneError:
+        raise
     except LabError as error:
         problem = str(error)
-    else:
-        if not expected:
-            return
-        problem = f"the report of the test's {expected[0]} was lost on the way"
-    phase: Phase = expected[0] if expected else "teardown"
-    yield _made_report(item, phase, f"kernel lab: {problem}")
+    return _failed(item, reports, problem)
+
+
+def _failed(
+    item: pytest.Item, reports: list[pytest.TestReport], problem: str
+) -> list[pytest.TestReport]:
+    """Complete a test's reports, if there is need, by a failure."""
+    expected = [phase for phase in _PHASES if all(report.when != phase for report in reports)]
+    if any(report.when == "setup" and not report.passed for report in reports):
+        expected.remove("call")
+    if not expected:
+        return reports
+    phase = expected[0]
+    problem = problem or f"the report of the test's {phase} was lost on the way"
+    reports.append(_made_report(item, phase, f"kernel lab: {problem}"))
     if phase != "teardown":
-        yield _made_report(item, "teardown", None)
+        reports.append(_made_report(item, "teardown", None))
+    return reports
 
 
 def _unpacked(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
