@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import struct
 import subprocess
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
     from programs import Step
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
+PROGRAMS = int(os.environ.get("ANYCAN_PROGRAMS", "300"))
+
+# Each takes up to a second where the processor is emulated, and programs.py bounds its length.
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(60 + PROGRAMS)]
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -87,7 +91,10 @@ def kernel_stage() -> Iterator[KernelStage]:
 
 
 @settings(
-    max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=PROGRAMS,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(program=strategies.lists(steps(), min_size=4, max_size=25))
 def test_the_same_program_has_the_same_outcomes(
