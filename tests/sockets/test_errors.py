@@ -28,6 +28,8 @@ from anycan.sockets.errors import (
     unknown_interface,
 )
 
+UP = "ip link set can0 up"
+
 
 def raised(number: int) -> OSError:
     return OSError(number, os.strerror(number))
@@ -121,7 +123,7 @@ def test_option(number: int, kind: type[CanOSError], words: str) -> None:
     ],
 )
 def test_receive(number: int, kind: type[CanOSError], words: str) -> None:
-    check(explain_receive(raised(number), "can0"), kind, number, "can0", words)
+    check(explain_receive(raised(number), "can0", UP), kind, number, "can0", words)
 
 
 @pytest.mark.parametrize(
@@ -142,23 +144,25 @@ def test_receive(number: int, kind: type[CanOSError], words: str) -> None:
     ],
 )
 def test_send(number: int, kind: type[CanOSError], words: str) -> None:
-    check(explain_send(raised(number), "can0", "the reason"), kind, number, "can0", words)
+    check(explain_send(raised(number), "can0", "the reason", UP), kind, number, "can0", words)
 
 
 def test_send_without_an_interface() -> None:
-    error = explain_send(raised(errno.ENXIO), None, "")
+    error = explain_send(raised(errno.ENXIO), None, "", UP)
     check(error, UnknownInterfaceError, errno.ENXIO, None, "bound to all interfaces", "interface=")
 
 
 @pytest.mark.parametrize("number", [errno.ENETDOWN, errno.ENODEV, errno.EPERM, errno.EIO])
 def test_no_message_names_an_interface_that_is_none(number: int) -> None:
-    assert "None" not in str(explain_send(raised(number), None, ""))
-    assert "None" not in str(explain_receive(raised(number), None))
+    assert "None" not in str(explain_send(raised(number), None, "", UP))
+    assert "None" not in str(explain_receive(raised(number), None, UP))
 
 
 def test_an_error_without_a_number() -> None:
-    check(explain_send(OSError("strange"), "can0", ""), CanOSError, 0, "can0", "sending on can0")
-    check(explain_receive(OSError("strange"), "can0"), CanOSError, 0, "can0")
+    check(
+        explain_send(OSError("strange"), "can0", "", UP), CanOSError, 0, "can0", "sending on can0"
+    )
+    check(explain_receive(OSError("strange"), "can0", UP), CanOSError, 0, "can0")
     check(explain_open(OSError("strange"), "can-raw"), CanOSError, 0, None)
     check(explain_bind(OSError("strange"), "can0", exists=True), CanOSError, 0, "can0")
     check(explain_option(OSError("strange"), "can0", "X", "1"), CanOSError, 0, "can0")

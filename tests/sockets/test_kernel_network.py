@@ -80,3 +80,8 @@ def test_the_message_says_how_to_get_one_where_there_is_none(types: Path) -> Non
         (types / name / "type").write_text("1\n", encoding="ascii")
     with pytest.raises(UnknownInterfaceError, match=r"no CAN interface here \(ip link add"):
         kernel.interface_index("nosuch0")
+
+
+def test_remedies() -> None:
+    assert kernel.remedy("can0") == "ip link set can0 up"
+    assert kernel.remedy("can0", 72) == "ip link set can0 mtu 72"

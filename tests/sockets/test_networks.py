@@ -47,6 +47,9 @@ class Foreign:
     def interface_mtu(self, index: int) -> int | None:
         return index
 
+    def remedy(self, interface: str, mtu: int | None = None) -> str:
+        return f"mend {interface} {mtu}"
+
 
 def test_the_kernel_unless_told() -> None:
     assert resolve_network(None) is kernel

@@ -270,13 +270,18 @@ class TestSend:
         ("frame", "options", "mtu", "words"),
         [
             (FdFrame(1), {"fd": False}, 72, "opened without CAN FD: open it with fd=True"),
-            (FdFrame(1), {}, 16, "link0 takes no CAN FD frames (MTU 16): ip link set link0 mtu 72"),
+            (
+                FdFrame(1),
+                {},
+                16,
+                "link0 takes no CAN FD frames (MTU 16); while it is down: set_mtu('link0', 72)",
+            ),
             (XlFrame(1, b"x"), {}, 2060, "opened without CAN XL: open it with xl=True"),
             (
                 XlFrame(1, b"x"),
                 {"xl": True},
                 72,
-                "link0 takes no CAN XL frames (MTU 72): ip link set link0 mtu 2060",
+                "link0 takes no CAN XL frames (MTU 72); while it is down: set_mtu('link0', 2060)",
             ),
             (
                 XlFrame(1, bytes(2000)),

@@ -105,6 +105,9 @@ class Script:
     def interface_mtu(self, index: int) -> int | None:
         return self.mtu if index in self.names else None
 
+    def remedy(self, interface: str, mtu: int | None = None) -> str:
+        return f"mend {interface} {mtu}"
+
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:

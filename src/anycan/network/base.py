@@ -36,3 +36,12 @@ class Network(Protocol):
         None: there is no interface of that index.
         """
         ...
+
+    def remedy(self, interface: str, mtu: int | None = None) -> str:
+        """Say how a user brings an interface up, or gives it another MTU. For error messages.
+
+        Args:
+            interface: Its name.
+            mtu: The MTU it needs; None: it is down, and is to come up.
+        """
+        ...

@@ -316,6 +316,10 @@ class UserNetwork:
         interface = self._stack.by_index.get(index)
         return None if interface is None else interface.mtu
 
+    def remedy(self, interface: str, mtu: int | None = None) -> str:
+        """Say how a user brings an interface up, or gives it another MTU, while it is down."""
+        return f"set_up({interface!r})" if mtu is None else f"set_mtu({interface!r}, {mtu})"
+
     def open_socket(self, changed: Callable[[], object]) -> RawSocketCore:
         """Open a raw socket without a descriptor; endpoints do this for themselves.
 

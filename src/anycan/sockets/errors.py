@@ -73,14 +73,19 @@ def explain_option(error: OSError, interface: str | None, option: str, since: st
     return _other(error, interface, f"setting {option} on")
 
 
-def explain_receive(error: OSError, interface: str | None) -> CanOSError:
-    """Explain the pending error that a receive call returned."""
+def explain_receive(error: OSError, interface: str | None, remedy: str) -> CanOSError:
+    """Explain the pending error that a receive call returned.
+
+    Args:
+        error: What the system call raised.
+        interface: The interface the socket is bound to; None: all.
+        remedy: How to bring it up.
+    """
     number = error.errno or 0
     if number == errno.ENETDOWN:
         return InterfaceDownError(
             number,
-            f"{_subject(interface)} is down; receiving goes on when it is up again"
-            f" (ip link set {interface or 'NAME'} up)",
+            f"{_subject(interface)} is down; receiving goes on when it is up again ({remedy})",
             interface,
         )
     if number == errno.ENODEV:
@@ -89,7 +94,7 @@ def explain_receive(error: OSError, interface: str | None) -> CanOSError:
 
 
 def explain_send(  # noqa: PLR0911 - one return for each cause
-    error: OSError, interface: str | None, reason: str
+    error: OSError, interface: str | None, reason: str, remedy: str
 ) -> CanOSError:
     """Explain why a frame was refused.
 
@@ -97,14 +102,14 @@ def explain_send(  # noqa: PLR0911 - one return for each cause
         error: What the system call raised.
         interface: The interface it was to go to.
         reason: Why the socket or the interface may not take such a frame at all.
+        remedy: How to bring the interface up.
     """
     number = error.errno or 0
     match number:
         case errno.ENETDOWN:
             return InterfaceDownError(
                 number,
-                f"{_subject(interface)} is down, the frame was not sent"
-                f" (ip link set {interface or 'NAME'} up)",
+                f"{_subject(interface)} is down, the frame was not sent ({remedy})",
                 interface,
             )
         case errno.ENODEV:

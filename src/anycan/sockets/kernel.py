@@ -65,6 +65,10 @@ class KernelNetwork:
                 return None
         return int(struct.unpack_from("16xi", answer)[0])
 
+    def remedy(self, interface: str, mtu: int | None = None) -> str:
+        """Say how a user brings an interface up, or gives it another MTU, while it is down."""
+        return f"ip link set {interface} {'up' if mtu is None else f'mtu {mtu}'}"
+
     def _known(self) -> str:
         names = [
             name

@@ -33,6 +33,7 @@ from anycan.wire.constants import (
     CAN_RAW_XL_VCID_OPTS,
     CANFD_MTU,
     CANXL_MIN_MTU,
+    CANXL_MTU,
     SK_MEMINFO_DROPS,
     SK_MEMINFO_VARS,
     SO_MEMINFO,
@@ -262,7 +263,7 @@ class RawSocket:
             raise
         except OSError as error:
             self._told_down = True
-            raise explain_receive(error, self.interface) from None
+            raise self._explain_pending(error) from None
         self._told_down = False
         frames = self._decode(count, self._names, self.interface)
         self.received += count
@@ -330,7 +331,10 @@ class RawSocket:
     def _tell(self, error: OSError) -> None:
         """Hand a pending error on to whoever receives."""
         self._told_down = True
-        self.on_pending_error(explain_receive(error, self.interface))
+        self.on_pending_error(self._explain_pending(error))
+
+    def _explain_pending(self, error: OSError) -> CanOSError:
+        return explain_receive(error, self.interface, self.network.remedy(self.interface or "NAME"))
 
     def _explain_refusal(
         self, error: OSError, frame: AnyFrame, interface: str | int | None
@@ -345,11 +349,17 @@ class RawSocket:
                 return interface_removed(self.interface)
             case errno.ENXIO if interface is not None:
                 self._addresses.pop(interface, None)  # it may come back under another index
-        name = self.interface if interface is None else str(interface)
+        name = self.interface if interface is None else self._name_of(interface)
         reason = ""
         if error.errno in {errno.EINVAL, errno.EMSGSIZE}:
             reason = self._why_refused(frame, interface)
-        return explain_send(error, name, reason)
+        return explain_send(error, name, reason, self.network.remedy(name or "NAME"))
+
+    def _name_of(self, interface: str | int) -> str:
+        """Give an interface's name; of one that is gone, what it was called by."""
+        if isinstance(interface, str):
+            return interface
+        return self.network.interface_name(interface) or str(interface)
 
     def _address(self, interface: str | int) -> bytes:
         address = self._addresses.get(interface)
@@ -367,13 +377,15 @@ class RawSocket:
             if not self.options.xl:
                 return "the endpoint was opened without CAN XL: open it with xl=True"
             if mtu is not None and mtu < CANXL_MIN_MTU:
-                return f"{name} takes no CAN XL frames (MTU {mtu}): ip link set {name} mtu 2060"
+                remedy = self.network.remedy(name, CANXL_MTU)
+                return f"{name} takes no CAN XL frames (MTU {mtu}); while it is down: {remedy}"
             return f"{name} takes no CAN XL frame of {len(frame.data)} bytes (MTU {mtu})"
         if isinstance(frame, FdFrame):
             if not self.options.fd:
                 return "the endpoint was opened without CAN FD: open it with fd=True"
             if mtu is not None and mtu < CANFD_MTU:
-                return f"{name} takes no CAN FD frames (MTU {mtu}): ip link set {name} mtu 72"
+                remedy = self.network.remedy(name, CANFD_MTU)
+                return f"{name} takes no CAN FD frames (MTU {mtu}); while it is down: {remedy}"
         return f"{name} does not take {frame!r}"
 
     @property
