@@ -14,11 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anycan.exceptions import FilterError, ParseError
-from anycan.filter import CanFilter, Filter
+from anycan.filter import CanFilter, Filter, kernel_filters
 from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 EFF = 1 << 31
 RTR = 1 << 30
@@ -74,6 +74,11 @@ def test_one_filter_is_the_kernels(
     assert one.matches(frame) is kernel_takes(frame.can_id, identifier, mask, inverted)
 
 
+class Index:
+    def __index__(self) -> int:
+        return 5
+
+
 class TestCanFilter:
     def test_a_bare_mask_also_takes_remote_and_29_bit_frames(self) -> None:
         one = CanFilter(0x123, 0x7FF)
@@ -103,6 +108,20 @@ class TestCanFilter:
             CanFilter(value, 0)
         with pytest.raises(FilterError, match=f"mask of a filter .* not {value:#x}"):
             CanFilter(0, value)
+
+    @pytest.mark.parametrize("value", ["a", 1.5, None, b"\x01"])
+    def test_words_are_integers(self, value: Any) -> None:
+        with pytest.raises(FilterError, match="id of a filter is an integer, not") as caught:
+            CanFilter(value, 1)
+        assert repr(value) in str(caught.value)
+        with pytest.raises(FilterError, match="mask of a filter is an integer, not"):
+            CanFilter(1, value)
+
+    def test_words_may_be_anything_that_is_an_index(self) -> None:
+        one = CanFilter(Index(), Index())  # type: ignore[arg-type]  # an int, once it is made
+        assert (type(one.id), type(one.mask)) == (int, int)
+        assert one == CanFilter(5, 5)
+        assert repr(one) == "CanFilter(0x005, 0x005)"
 
     def test_it_is_a_value(self) -> None:
         one: Any = CanFilter(0x123, 0x7FF)
@@ -175,6 +194,7 @@ def test_what_is_written_reads_the_same(filters: list[CanFilter]) -> None:
     text = ",".join(map(str, filters))
     assert Filter.parse(text).to_kernel() == tuple(filters)
     assert repr(Filter.parse(text)) == f"<Filter {text}>"
+    assert str(Filter.parse(text)) == text
 
 
 @given(st.text("0123456789abcdefABCDEF:~, \n\u0661", max_size=24) | st.text(max_size=10))
@@ -229,6 +249,51 @@ class TestFilter:
         assert not wanted.matches(Frame(3))
         assert wanted == Filter.id(1) | Filter.id(2)
         assert Filter.none() | Filter.id(1) == Filter.id(1)
+
+    def test_the_order_of_what_is_joined_does_not_count(self) -> None:
+        one, other = Filter.id(1) | Filter.id(2), Filter.id(2) | Filter.id(1)
+        assert one == other
+        assert hash(one) == hash(other)
+        assert one != Filter.id(1)
+        assert one != Filter.none()
+
+    def test_text(self) -> None:
+        for wanted in (Filter.id(1) | Filter.range(0x700, 0x7FF), Filter.all()):
+            assert Filter.parse(str(wanted)) == wanted
+        assert str(Filter.id(1) | Filter.all()) == "001:C00007FF,000:000"
+
+    @pytest.mark.parametrize("frame", [Frame(0), Frame(0x12345678), RemoteFrame(1), ErrorFrame(1)])
+    def test_text_of_no_filter_reads_as_one_that_nothing_passes(self, frame: AnyFrame) -> None:
+        assert str(Filter.none()) == "000~000"
+        assert not Filter.parse("000~000").matches(frame)
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            Filter.id,
+            lambda value: Filter.mask(value, 1),
+            lambda value: Filter.mask(1, value),
+            lambda value: Filter.range(value, 1),
+            lambda value: Filter.range(1, value),
+        ],
+    )
+    @pytest.mark.parametrize("value", ["x", "0x123", 1.5, None])
+    def test_identifiers_are_integers(self, make: Callable[[Any], Filter], value: object) -> None:
+        with pytest.raises(
+            FilterError, match=f"of a filter is an integer, not {re.escape(repr(value))}"
+        ):
+            make(value)
+
+    def test_identifiers_may_be_anything_that_is_an_index(self) -> None:
+        assert Filter.id(Index()) == Filter.id(5)
+        assert Filter.mask(Index(), Index()) == Filter.mask(5, 5)
+        assert Filter.range(Index(), Index()) == Filter.id(5)
+
+    @pytest.mark.parametrize("value", ["123:7FF", 0x123, [CanFilter(1, 2)]])
+    def test_it_is_not_made_by_calling_it(self, value: Any) -> None:
+        with pytest.raises(FilterError, match="a Filter is not made of ") as caught:
+            Filter(value)
+        assert 'Filter.parse("123:7FF")' in str(caught.value)
 
     def test_it_joins_with_filters_alone(self) -> None:
         wanted: Any = Filter.id(1)
@@ -319,3 +384,38 @@ def test_a_range_of_29_bits(one: int, other: int, sample: list[int]) -> None:
         assert wanted.matches(frame) is (first <= identifier <= last)
     assert len(wanted.to_kernel()) == fewest_blocks(first, last, 0, 1 << 29)
     assert not wanted.matches(Frame(first & 0x7FF))
+
+
+class TestKernelFilters:
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            (CanFilter(1, 2), (CanFilter(1, 2),)),
+            (Filter.id(1), Filter.id(1).to_kernel()),
+            (Filter.none(), ()),
+            ([], ()),
+            ((Filter.id(1), Filter.id(2)), (Filter.id(1) | Filter.id(2)).to_kernel()),
+            ([CanFilter(2, 3), Filter.id(1)], (CanFilter(2, 3), *Filter.id(1).to_kernel())),
+            ({CanFilter(2, 3)}, (CanFilter(2, 3),)),
+            (iter([Filter.range(1, 4), Filter.none()]), Filter.range(1, 4).to_kernel()),
+        ],
+    )
+    def test_filters_of_both_classes(
+        self, filters: Iterable[Filter | CanFilter], expected: tuple[CanFilter, ...]
+    ) -> None:
+        assert kernel_filters(filters) == expected
+
+    @pytest.mark.parametrize(
+        ("filters", "words"),
+        [
+            ("123:7FF", "filters is a Filter, .* not '123:7FF'; .* Filter.parse"),
+            (["123:7FF"], r"filters\[0\] is .* not '123:7FF'; .* Filter.parse"),
+            (0x123, "filters is .* not 291; for an identifier write Filter.id\\(0x123\\)"),
+            ([Filter.id(1), 2], r"filters\[1\] is .* not 2; .* Filter.id\(0x2\)"),
+            ([(0x123, 0x7FF)], r"filters\[0\] is .* not \(291, 2047\); for example Filter.id"),
+            (Filter, "filters is .*; for example Filter.id"),
+        ],
+    )
+    def test_what_is_no_filter(self, filters: Any, words: str) -> None:
+        with pytest.raises(FilterError, match=words):
+            kernel_filters(filters)

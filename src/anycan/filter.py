@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from operator import index
+from typing import TYPE_CHECKING, Final, SupportsIndex
 
 import attrs
 
@@ -16,10 +18,21 @@ if TYPE_CHECKING:
 _WORD: Final = 0xFFFFFFFF
 _FILTER: Final = re.compile(r"(0?[0-9A-Fa-f]{1,8})([:~])([0-9A-Fa-f]{1,8})")
 
+_set = object.__setattr__
 
-def _check_word(name: str, value: int) -> None:
-    if not 0 <= value <= _WORD:
-        raise FilterError(f"{name} of a filter is 0 to 0xFFFFFFFF, not {value:#x}")
+
+def _check_integer(name: str, value: SupportsIndex) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise FilterError(f"{name} of a filter is an integer, not {value!r}") from None
+
+
+def _check_word(name: str, value: SupportsIndex) -> int:
+    number = _check_integer(name, value)
+    if not 0 <= number <= _WORD:
+        raise FilterError(f"{name} of a filter is 0 to 0xFFFFFFFF, not {number:#x}")
+    return number
 
 
 @attrs.frozen(repr=False)
@@ -37,7 +50,7 @@ class CanFilter:
         inverted: Take what does not match (``CAN_INV_FILTER``).
 
     Raises:
-        FilterError: A word is out of range.
+        FilterError: A word is no integer, or out of range.
 
     Source: ``linux/can.h``; ``net/can/af_can.c`` for what it means.
 
@@ -53,8 +66,8 @@ class CanFilter:
     inverted: bool = False
 
     def __attrs_post_init__(self) -> None:
-        _check_word("id", self.id)
-        _check_word("mask", self.mask)
+        _set(self, "id", _check_word("id", self.id))
+        _set(self, "mask", _check_word("mask", self.mask))
 
     @classmethod
     def parse(cls, text: str) -> CanFilter:
@@ -111,15 +124,16 @@ class CanFilter:
         return f"CanFilter(0x{self.id:03X}, 0x{self.mask:03X}{inverted})"
 
 
-def _check_identifier(identifier: int, extended: bool | None) -> bool:
+def _check_identifier(identifier: SupportsIndex, extended: bool | None) -> tuple[int, bool]:
+    number = _check_integer("identifier", identifier)
     if extended is None:
-        extended = identifier > SFF_MASK
-    if not 0 <= identifier <= (EFF_MASK if extended else SFF_MASK):
+        extended = number > SFF_MASK
+    if not 0 <= number <= (EFF_MASK if extended else SFF_MASK):
         raise FilterError(
-            f"identifier {identifier:#x} is out of range: 0 to 0x7FF,"
+            f"identifier {number:#x} is out of range: 0 to 0x7FF,"
             " or 0 to 0x1FFFFFFF with extended=True"
         )
-    return extended
+    return number, extended
 
 
 @attrs.frozen(repr=False)
@@ -127,7 +141,12 @@ class Filter:
     """Which frames are wanted, in the user's terms; ``|`` joins two.
 
     Made by :meth:`id`, :meth:`mask`, :meth:`range`, :meth:`all`, :meth:`none` and :meth:`parse`,
-    not by calling it.
+    not by calling it. Two are equal when they have the same kernel filters, in any order.
+
+    There is no ``&`` and no ``~`` yet: a socket takes what passes any of its kernel filters, and
+    cannot be told more. They are to come with routing, which decides frame by frame. Until then,
+    ``join_filters=True`` of :func:`open_raw` takes what passes all of them, and an inverted
+    :class:`CanFilter` what does not pass it.
 
     Example:
         >>> wanted = Filter.id(0x123) | Filter.range(0x700, 0x7FF)
@@ -137,10 +156,17 @@ class Filter:
         <Filter 123:C00007FF,700:C0000700>
     """
 
-    _filters: tuple[CanFilter, ...]
+    _filters: tuple[CanFilter, ...] = attrs.field(eq=frozenset)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self._filters, tuple):
+            raise FilterError(
+                f"a Filter is not made of {self._filters!r}: write Filter.id(0x123),"
+                ' Filter.range(0x700, 0x7FF), Filter.parse("123:7FF") or the like'
+            )
 
     @classmethod
-    def id(cls, identifier: int, *, extended: bool | None = None) -> Filter:
+    def id(cls, identifier: SupportsIndex, *, extended: bool | None = None) -> Filter:
         """Take data frames with one identifier.
 
         Args:
@@ -148,13 +174,15 @@ class Filter:
             extended: Whether it has 29 bits; None: when it needs them.
 
         Raises:
-            FilterError: It is out of range.
+            FilterError: It is no integer, or out of range.
         """
-        extended = _check_identifier(identifier, extended)
+        identifier, extended = _check_identifier(identifier, extended)
         return cls.mask(identifier, EFF_MASK if extended else SFF_MASK, extended=extended)
 
     @classmethod
-    def mask(cls, identifier: int, mask: int, *, extended: bool | None = None) -> Filter:
+    def mask(
+        cls, identifier: SupportsIndex, mask: SupportsIndex, *, extended: bool | None = None
+    ) -> Filter:
         """Take data frames whose identifier agrees with another in the bits of a mask.
 
         Args:
@@ -163,14 +191,18 @@ class Filter:
             extended: Whether identifiers have 29 bits; None: when identifier or mask need them.
 
         Raises:
-            FilterError: One is out of range.
+            FilterError: One is no integer, or out of range.
         """
-        extended = _check_identifier(identifier | mask, extended)
+        identifier = _check_integer("identifier", identifier)
+        mask = _check_integer("mask", mask)
+        _, extended = _check_identifier(identifier | mask, extended)
         flags = EFF_FLAG if extended else 0
         return cls((CanFilter(identifier & mask | flags, mask | EFF_FLAG | RTR_FLAG),))
 
     @classmethod
-    def range(cls, first: int, last: int, *, extended: bool | None = None) -> Filter:
+    def range(
+        cls, first: SupportsIndex, last: SupportsIndex, *, extended: bool | None = None
+    ) -> Filter:
         """Take data frames with identifiers from ``first`` to ``last``, both taken.
 
         The range becomes the fewest aligned blocks that make it up, each one kernel filter.
@@ -181,11 +213,13 @@ class Filter:
             extended: Whether they have 29 bits; None: when ``last`` needs them.
 
         Raises:
-            FilterError: The range is empty or out of range.
+            FilterError: The range is empty or out of range, or an end of it is no integer.
         """
+        first = _check_integer("first", first)
+        last = _check_integer("last", last)
         if first > last:
             raise FilterError(f"an empty range: {first:#x} is above {last:#x}")
-        extended = _check_identifier(last, extended)
+        _, extended = _check_identifier(last, extended)
         _check_identifier(first, extended)
         every = EFF_MASK if extended else SFF_MASK
         filters: list[CanFilter] = []
@@ -230,5 +264,59 @@ class Filter:
         """Give the kernel filters that take exactly these frames."""
         return self._filters
 
+    def __str__(self) -> str:
+        """Give the filters in candump's notation, parted by commas: :meth:`parse` reads it.
+
+        That of :meth:`none` is ``000~000``, a filter that nothing passes. What the notation cannot
+        say is an error flag in a mask.
+        """
+        return ",".join(map(str, self._filters)) or "000~000"
+
     def __repr__(self) -> str:
         return f"<Filter {','.join(map(str, self._filters)) or 'none'}>"
+
+
+def kernel_filters(
+    filters: Filter | CanFilter | Iterable[Filter | CanFilter],
+) -> tuple[CanFilter, ...]:
+    """Give the kernel filters of what users write as ``filters=``.
+
+    Args:
+        filters: One filter of either class, or several.
+
+    Returns:
+        The kernel filters in their order.
+
+    Raises:
+        FilterError: It is something else, such as text.
+
+    Example:
+        >>> kernel_filters([CanFilter(0x123, 0x7FF), Filter.range(0x700, 0x7FF)])
+        (CanFilter(0x123, 0x7FF), CanFilter(0x700, 0xC0000700))
+    """
+    given: object = filters
+    if isinstance(given, Filter):
+        return given.to_kernel()
+    if isinstance(given, CanFilter):
+        return (given,)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise _no_filter("filters", given)
+    found: list[CanFilter] = []
+    for position, one in enumerate(given):
+        if isinstance(one, CanFilter):
+            found.append(one)
+        elif isinstance(one, Filter):
+            found += one.to_kernel()
+        else:
+            raise _no_filter(f"filters[{position}]", one)
+    return tuple(found)
+
+
+def _no_filter(name: str, value: object) -> FilterError:
+    if isinstance(value, str):
+        way = 'for text write Filter.parse("123:7FF")'
+    elif isinstance(value, int):
+        way = f"for an identifier write Filter.id(0x{value:X})"
+    else:
+        way = "for example Filter.id(0x123) | Filter.range(0x700, 0x7FF)"
+    return FilterError(f"{name} is a Filter, a CanFilter or several of them, not {value!r}; {way}")
