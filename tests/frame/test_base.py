@@ -182,6 +182,13 @@ class Index:
         return 5
 
 
+class Array(bytearray):
+    """As NumPy's: it has ``__index__`` for the sake of arrays without a dimension."""
+
+    def __index__(self) -> int:
+        raise TypeError("only integer scalar arrays can be converted to a scalar index")
+
+
 def test_numbers_may_be_anything_that_is_an_index() -> None:
     for frame in (Frame(Index()), RemoteFrame(Index()), FdFrame(Index())):
         assert type(frame.id) is int
@@ -201,6 +208,18 @@ def test_numbers_may_be_anything_that_is_an_index() -> None:
     ids=["classical", "fd", "xl", "error"],
 )
 class TestData:
+    @pytest.mark.parametrize("kind", [int, Index])
+    def test_a_number_of_zeros_is_not_meant(
+        self, make: Callable[[Any], AnyFrame], kind: type
+    ) -> None:
+        with pytest.raises(FrameError, match=f"iterable of byte values, not {kind.__name__}"):
+            make(kind())
+
+    def test_an_array_that_could_be_a_number_and_is_not(
+        self, make: Callable[[Any], AnyFrame]
+    ) -> None:
+        assert make(Array(b"\x01\x02")).data == b"\x01\x02"
+
     @pytest.mark.parametrize(
         "data", [b"\x01\x02", bytearray(b"\x01\x02"), memoryview(b"\x01\x02"), [1, 2], range(1, 3)]
     )
@@ -234,3 +253,12 @@ class TestData:
         with pytest.raises(FrameError, match="data is ") as caught:
             make(data)
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Frame, RemoteFrame, FdFrame, XlFrame, ErrorFrame])
+@pytest.mark.parametrize("body", [{}, {"__slots__": ()}], ids=["plain", "slots"])
+def test_a_frame_cannot_be_subclassed(kind: type, body: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"{kind.__name__} cannot be subclassed"):
+        type("Mine", (kind,), body)
+    with pytest.raises(TypeError, match=f"{kind.__name__} cannot be subclassed"):
+        type("Mine", (weakref.WeakSet, kind), body)

@@ -31,13 +31,25 @@ set_frozen = object.__setattr__
 
 @attrs.define(eq=False, repr=False)
 class ReceptionFields:
-    """What a host knows of a frame it received. It takes no part in equality."""
+    """What a host knows of a frame it received. It takes no part in equality.
+
+    A public frame made of it is final: a frame becomes of its class by name, so that another
+    class would be left behind without a word.
+    """
 
     timestamp_ns: int | None = attrs.field(eq=False)
     hardware_timestamp_ns: int | None = attrs.field(eq=False)
     interface: str | None = attrs.field(eq=False)
     local: bool = attrs.field(eq=False)
     own: bool = attrs.field(eq=False)
+
+    def __init_subclass__(cls) -> None:
+        for base in cls.__bases__:
+            if getattr(base, "__final__", False):
+                raise TypeError(
+                    f"{base.__name__} cannot be subclassed: readers make frames of anycan's own"
+                    " classes alone; give what you would add a class that holds the frame"
+                )
 
 
 def describe_reception(frame: ReceptionFields) -> str:
@@ -109,6 +121,16 @@ def check_number(name: str, value: SupportsIndex, least: int, most: int) -> int:
     return number
 
 
+def _is_text_or_integer(value: object) -> bool:
+    if not hasattr(value, "__index__"):
+        return isinstance(value, str)
+    try:
+        index(value)  # a NumPy array has __index__ too, and is no number if it has a dimension
+    except TypeError:
+        return False
+    return True
+
+
 def check_data(kind: str, data: Iterable[int], least: int, most: int) -> bytes:
     """Check a payload and give it as bytes.
 
@@ -116,7 +138,7 @@ def check_data(kind: str, data: Iterable[int], least: int, most: int) -> bytes:
         FrameError: It is no payload, or too short or too long.
     """
     if type(data) is not bytes:
-        if isinstance(data, (int, str)):  # bytes(5) would be five zeros
+        if _is_text_or_integer(data):  # bytes(5) would be five zeros
             raise FrameError(
                 f"data is bytes or an iterable of byte values, not {type(data).__name__}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, final
 
 import attrs
 
@@ -38,6 +38,7 @@ class RemoteFrameFields(ReceptionFields):
     len8_dlc: int
 
 
+@final
 @attrs.frozen(init=False, repr=False)
 class RemoteFrame(RemoteFrameFields):
     """A remote frame of classical CAN: it asks for data, and carries none.
@@ -136,6 +137,7 @@ class FrameFields(ReceptionFields):
     len8_dlc: int
 
 
+@final
 @attrs.frozen(init=False, repr=False)
 class Frame(FrameFields):
     """A data frame of classical CAN.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, final
 
 import attrs
 
@@ -130,6 +130,7 @@ class ErrorFrameFields(ReceptionFields):
     data: bytes
 
 
+@final
 @attrs.frozen(init=False, repr=False)
 class ErrorFrame(ErrorFrameFields):
     """An error message frame of a controller. It exists on the host only, never on the bus.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, final
 
 import attrs
 
@@ -43,6 +43,7 @@ class FdFrameFields(ReceptionFields):
     flags: int = attrs.field(eq=_bus_flags)
 
 
+@final
 @attrs.frozen(init=False, repr=False)
 class FdFrame(FdFrameFields):
     """A data frame of CAN FD.

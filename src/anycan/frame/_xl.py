@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, final
 
 import attrs
 
@@ -35,6 +35,7 @@ class XlFrameFields(ReceptionFields):
     flags: int
 
 
+@final
 @attrs.frozen(init=False, repr=False)
 class XlFrame(XlFrameFields):
     """A data frame of CAN XL.
