@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
@@ -272,6 +273,13 @@ def test_xl_frames_which_that_candump_does_not_know() -> None:
         "  c  123 [0002] (45|80:03:12345678)  11 22\n"
         f"  c  7FF [0065] (00|80:00:00000000) {' 00' * 64} ...\n"
     )
+
+
+@pytest.mark.parametrize("timestamps", ["bogus", "", "Z", 1])
+def test_stamps_of_no_mode(timestamps: Any) -> None:
+    with pytest.raises(ValueError, match="timestamps is 'a', 'd', 'z', 'A' or None, not ") as info:
+        ScreenFormatter(timestamps=timestamps)
+    assert str(info.value).endswith(repr(timestamps))
 
 
 def test_every_length_lines_up_with_the_longest() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 import pytest
 from hypothesis import given
@@ -8,6 +10,9 @@ from hypothesis import strategies as st
 from anycan.exceptions import FrameError, LogParseError, ParseError
 from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.wire.log import LogRecord, format_timestamp, read_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINES: list[tuple[str, AnyFrame]] = [
     ("(1436509052.249713) vcan0 044#2A366C2BBA", Frame(0x044, bytes.fromhex("2A366C2BBA"))),
@@ -150,6 +155,43 @@ def test_garbled_lines_are_handed_over_and_the_rest_goes_on() -> None:
     records = list(read_log(lines, on_error=errors.append))
     assert [record.timestamp_ns for record in records] == [1_500_000_000, 1_700_000_000]
     assert [str(error)[:9] for error in errors] == ["<log>:1: ", "<log>:3: "]
+
+
+def test_lines_of_a_binary_file() -> None:
+    errors: list[LogParseError] = []
+    lines = [
+        b"# Fahrt von M\xfcnchen\n",
+        b"\r\n",
+        b"(1.5) can0 123#11\r\n",
+        b"(1.6) can0 12\xff3#11\n",
+        b"(1.7) can0 12#11\n",
+        "(1.8) k\u00f6ln0 123#\n".encode(),
+    ]
+    records = list(read_log(lines, file="trip.log", on_error=errors.append))
+    assert [(record.timestamp_ns, record.interface) for record in records] == [
+        (1_500_000_000, "can0"),
+        (1_800_000_000, "k\u00f6ln0"),
+    ]
+    assert str(errors[0]) == (
+        r"trip.log:4: not UTF-8: '(1.6) can0 12\\xff3#11'; "
+        "for example: (1436509052.249713) vcan0 044#2A366C2BBA"
+    )
+    assert errors[0].text == "(1.6) can0 12\\xff3#11\n"
+    assert str(errors[1]).startswith("trip.log:5: not a frame")
+    with pytest.raises(LogParseError, match="<log>:1: not UTF-8"):
+        next(read_log([b"\xff"]))
+
+
+def test_a_text_file_that_escapes_what_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "trip.log"
+    path.write_bytes(b"(1.5) can0 12\xff3#11\n(1.6) can0 123#11\n")
+    errors: list[LogParseError] = []
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        (record,) = read_log(file, on_error=errors.append)
+    assert record.timestamp_ns == 1_600_000_000
+    assert [error.line for error in errors] == [1]
+    with path.open("rb") as binary:
+        assert list(read_log(binary, on_error=errors.append)) == [record]
 
 
 def identifiers() -> st.SearchStrategy[tuple[int, bool]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from anycan.frame import AnyFrame, Frame
 from anycan.wire.frames import decode_frame, encode_frame
-from anycan.wire.messages import MessageBuffer, unpack_address
+from anycan.wire.messages import MessageBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def one_by_one(buffer: MessageBuffer, count: int, bound: str | None) -> list[Any
             timestamp = times[0] * 10**9 + times[1]
             if buffer.hardware_stamps:
                 hardware = times[4] * 10**9 + times[5] or None
-        index = unpack_address(bytes(record[buffer.address_offset : buffer.control_offset]))
+        (index,) = struct.unpack_from("=I", record, buffer.address_offset + 4)
         frame = decode_frame(
             bytes(record[:size]),
             timestamp,

@@ -12,7 +12,7 @@ import pytest
 from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.wire.constants import MSG_CONFIRM, MSG_DONTROUTE, MSG_TRUNC
 from anycan.wire.frames import encode_frame
-from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address, unpack_address
+from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def stored(frames: Sequence[AnyFrame], buffer: MessageBuffer, flags: int = 0) ->
 def test_addresses() -> None:
     assert pack_address(3).hex() == "1d00000003000000" + "00" * 16
     assert pack_address(0).hex() == "1d00000000000000" + "00" * 16
-    assert unpack_address(pack_address(0x7FFFFFFF)) == 0x7FFFFFFF
+    assert pack_address(0x7FFFFFFF).hex() == "1d000000ffffff7f" + "00" * 16
 
 
 @literal

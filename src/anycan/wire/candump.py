@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from anycan.frame import ErrorFrame, FdFrame, RemoteFrame, XlFrame
 from anycan.wire.errortext import describe_error
@@ -86,6 +86,9 @@ class ScreenFormatter:
         hardware: Use the controller's stamps where there are some (``-H``).
         timezone: Of the dates; None: this machine's.
 
+    Raises:
+        ValueError: ``timestamps`` is none of these.
+
     Example:
         >>> print(ScreenFormatter(text=True).format([Frame(0x123, b"CAN!", interface="can0")]))
           can0  123   [4]  43 41 4E 21               'CAN!'
@@ -105,6 +108,8 @@ class ScreenFormatter:
         hardware: bool = False,
         timezone: dt.tzinfo | None = None,
     ) -> None:
+        if timestamps is not None and timestamps not in get_args(TimestampMode):
+            raise ValueError(f"timestamps is 'a', 'd', 'z', 'A' or None, not {timestamps!r}")
         self._width = max(map(len, interfaces), default=0)
         self._timestamps = timestamps
         self._text = text

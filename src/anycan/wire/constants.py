@@ -11,7 +11,6 @@ from typing import Final
 # linux/socket.h
 AF_CAN: Final = 29
 MSG_DONTROUTE: Final = 0x04  # on a received CAN frame: it was sent on this host
-MSG_CTRUNC: Final = 0x08
 MSG_TRUNC: Final = 0x20
 MSG_DONTWAIT: Final = 0x40
 MSG_CONFIRM: Final = 0x800  # on a received CAN frame: it was sent by this very socket

@@ -119,7 +119,7 @@ class LogRecord:
 
 
 def read_log(
-    lines: Iterable[str],
+    lines: Iterable[str | bytes],
     *,
     file: str = "<log>",
     first_line: int = 1,
@@ -130,7 +130,9 @@ def read_log(
     Blank lines and comments (``#`` first) are skipped.
 
     Args:
-        lines: An open file, or any lines.
+        lines: An open file, or any lines. Best is a file opened in binary mode (``"rb"``): a line
+            that is not UTF-8 is then a garbled line like any other. A text file fails by itself on
+            such a line, unless it was opened with ``errors="surrogateescape"``.
         file: The name that errors give it.
         first_line: The number of the first of the lines, for one piece of a longer log.
         on_error: Takes the error of a garbled line, and the rest goes on; None: it is raised.
@@ -146,15 +148,26 @@ def read_log(
         >>> garbled[0].line
         3
     """
-    for number, line in enumerate(lines, first_line):
-        if not line or line.isspace() or line.lstrip().startswith("#"):
-            continue
+    for number, given in enumerate(lines, first_line):
         try:
+            line = given if isinstance(given, str) else _decode(given)
+            if not line or line.isspace() or line.lstrip().startswith("#"):
+                continue
             record = LogRecord.parse(line)
         except ParseError as error:
-            located = LogParseError(str(error), line, file=file, line=number)
+            located = LogParseError(str(error), error.text, file=file, line=number)
             if on_error is None:
                 raise located from None
             on_error(located)
         else:
             yield record
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        text = line.decode(errors="backslashreplace")
+        if text.lstrip().startswith("#"):  # a comment may be written in any encoding
+            return text
+        raise ParseError(f"not UTF-8: {text.strip()[:100]!r}; {_FORM}", text) from None

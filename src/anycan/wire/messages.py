@@ -73,11 +73,6 @@ def pack_address(ifindex: int) -> bytes:
     return _ADDRESS.pack(AF_CAN, ifindex)
 
 
-def unpack_address(address: bytes) -> int:
-    """Give the interface index of a ``struct sockaddr_can``."""
-    return int(_ADDRESS.unpack_from(address)[1])
-
-
 class MessageBuffer:
     """Room for a batch of received messages.
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from anycan.exceptions import FilterError
-from anycan.filter import CanFilter
 from anycan.wire.constants import (
     CAN_INV_FILTER,
     CAN_RAW_FILTER_MAX,
@@ -19,6 +18,8 @@ from anycan.wire.constants import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from anycan.filter import CanFilter
 
 _FILTER = Struct("=II")
 _VCID = Struct("=BBBB")
@@ -58,14 +59,6 @@ def pack_filters(filters: Iterable[CanFilter]) -> bytes:
     return value
 
 
-def unpack_filters(value: bytes) -> list[CanFilter]:
-    """Give the filters in the bytes of ``CAN_RAW_FILTER``."""
-    return [
-        CanFilter(word & ~CAN_INV_FILTER, mask, inverted=word & CAN_INV_FILTER != 0)
-        for word, mask in _FILTER.iter_unpack(value)
-    ]
-
-
 @attrs.frozen
 class VcidOptions:
     """Virtual CAN network identifiers of a CAN XL socket (``CAN_RAW_XL_VCID_OPTS``).
@@ -80,7 +73,7 @@ class VcidOptions:
         receive_mask: The bits that count, 0 to 255; 0 receives every VCID.
 
     Raises:
-        FilterError: A value is out of range.
+        FilterError: A value is no integer, or out of range.
 
     Source: ``linux/can/raw.h``, ``struct can_raw_vcid_options`` (since Linux 6.9).
     """
@@ -93,8 +86,10 @@ class VcidOptions:
     def __attrs_post_init__(self) -> None:
         for name in ("transmit", "receive", "receive_mask"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 0xFF:
-                raise FilterError(f"{name} of VcidOptions is 0 to 255, not {value}")
+            if value is None and name != "receive_mask":
+                continue
+            if not hasattr(value, "__index__") or not 0 <= value <= 0xFF:
+                raise FilterError(f"{name} of VcidOptions is 0 to 255, not {value!r}")
 
 
 def pack_vcid_options(options: VcidOptions) -> bytes:
