@@ -148,6 +148,11 @@ def test_a_name_finds_it_while_it_is_open() -> None:
         assert UserNetwork.find("bench") is another
 
 
+def test_a_name_that_could_not_be_found() -> None:
+    with pytest.raises(ValueError, match="name is not empty"):
+        UserNetwork(name="")
+
+
 def test_a_network_that_nobody_holds_is_not_open() -> None:
     reference = weakref.ref(UserNetwork(name="bench"))
     gc.collect()
@@ -296,6 +301,25 @@ def test_a_queue_without_room_takes_nothing(
     network.add_vcan("full", transmit_queue=0)
     assert probe("full").send(bytes(16)) == "ENOBUFS"
     assert network.release("full") == 0
+
+
+@pytest.mark.parametrize("room", [-1, -3])
+def test_a_queue_with_less_than_no_room(room: int) -> None:
+    network = UserNetwork()
+    with pytest.raises(ValueError, match=f"transmit_queue is .* 0 or more, or None; not {room}"):
+        network.add_vcan("vcan0", transmit_queue=room)
+    assert network.interfaces() == ()
+
+
+def test_less_than_no_frame_cannot_be_released(
+    network: UserNetwork, probe: Callable[..., Probe]
+) -> None:
+    network.add_vcan("slow", transmit_queue=2)
+    assert probe("slow").send(bytes(16)) == ""
+    with pytest.raises(ValueError, match=r"count is .* 0 or more, or None; not -1"):
+        network.release("slow", -1)
+    assert network.release("slow", 0) == 0
+    assert network.release("slow") == 1
 
 
 def test_a_removed_interface_leaves_nothing_behind(network: UserNetwork) -> None:

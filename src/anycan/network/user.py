@@ -77,6 +77,7 @@ class UserNetwork:
         clock: Gives the time for the frames' stamps, in nanoseconds since the epoch.
 
     Raises:
+        ValueError: The name is empty.
         NetworkUnavailableError: A network of that name is open already.
 
     Example:
@@ -95,6 +96,8 @@ class UserNetwork:
 
     def __init__(self, name: str | None = None, *, clock: Callable[[], int] = time.time_ns) -> None:
         if name is not None:
+            if not name:
+                raise ValueError("a network's name is not empty; leave it out, and it has none")
             if name in _open_networks:
                 raise NetworkUnavailableError(f"a user-space network {name!r} is open already")
             _open_networks[name] = self
@@ -158,10 +161,15 @@ class UserNetwork:
             Its index.
 
         Raises:
-            ValueError: No interface can be called that, or the MTU is none of a CAN interface.
+            ValueError: No interface can be called that, the MTU is none of a CAN interface, or
+                ``transmit_queue`` is below 0.
             CanOSError: There is an interface of that name already (EEXIST).
             NetworkUnavailableError: The network is closed.
         """
+        if transmit_queue is not None and transmit_queue < 0:
+            raise ValueError(
+                f"transmit_queue is a number of frames, 0 or more, or None; not {transmit_queue}"
+            )
         return self.add_device(name, VirtualDevice(transmit_queue), mtu=mtu, up=up)
 
     def add_device(
@@ -289,8 +297,10 @@ class UserNetwork:
 
         Raises:
             UnknownInterfaceError: There is none of that name.
-            ValueError: It is no vcan.
+            ValueError: It is no vcan, or the count is below 0.
         """
+        if count is not None and count < 0:
+            raise ValueError(f"count is a number of frames, 0 or more, or None; not {count}")
         device = self._interface(name).device
         if not isinstance(device, VirtualDevice):
             raise ValueError(f"{name} is no vcan: its device sends by itself")  # noqa: TRY004

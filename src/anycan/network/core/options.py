@@ -8,6 +8,7 @@ from typing import Final
 
 from anycan.frame import EFF_MASK
 from anycan.network.core.interface import failure
+from anycan.wire import constants
 from anycan.wire.constants import (
     AF_CAN,
     CAN_RAW_ERR_FILTER,
@@ -29,6 +30,7 @@ from anycan.wire.constants import (
     SO_TIMESTAMPING,
     SO_TIMESTAMPNS,
 )
+from anycan.wire.options import unpack_integer
 
 BUFFER_MAXIMUM: Final = 212_992  # net.core.rmem_max and wmem_max
 _LEAST_SEND_BUFFER: Final = 4608
@@ -38,7 +40,7 @@ _PRIORITY: Final = 0x7FF
 _VCID: Final = 0xFF0000
 
 # asm-generic/socket.h; the values are those that a socket of PF_CAN gives
-_CONSTANTS: Final = {3: 3, 38: 0, 39: AF_CAN}  # SO_TYPE: SOCK_RAW, SO_PROTOCOL, SO_DOMAIN
+_FIXED: Final = {3: 3, 38: 0, 39: AF_CAN}  # SO_TYPE: SOCK_RAW, SO_PROTOCOL, SO_DOMAIN
 _TIMESTAMPING_MASK: Final = 0x3FFFF  # linux/net_tstamp.h of 6.12: SOF_TIMESTAMPING_MASK
 _FILTER: Final = Struct("=II")
 _INTEGERS: Final = (
@@ -105,7 +107,7 @@ class RawSocketOptions:
         elif option == CAN_RAW_XL_VCID_OPTS:
             self._vcid = value
         else:
-            (number,) = unpack("=i", value)
+            number = unpack_integer(value)
             if option == CAN_RAW_FD_FRAMES and self.xl and not number:
                 raise failure(errno.EINVAL)
             self._integers[option] = number
@@ -120,13 +122,13 @@ class RawSocketOptions:
             OSError: ERANGE: ``size`` is too small; ENOPROTOOPT.
         """
         match option:
-            case 1:  # CAN_RAW_FILTER
+            case constants.CAN_RAW_FILTER:
                 value = b"".join(_FILTER.pack(*one) for one in self.filters)
                 if size < len(value):
                     raise failure(errno.ERANGE)
-            case 2:  # CAN_RAW_ERR_FILTER
+            case constants.CAN_RAW_ERR_FILTER:
                 value = pack("=I", self.error_mask)
-            case 8:  # CAN_RAW_XL_VCID_OPTS
+            case constants.CAN_RAW_XL_VCID_OPTS:
                 value = self._vcid
                 if size < len(value):
                     raise failure(errno.ERANGE)
@@ -163,24 +165,24 @@ class RawSocketOptions:
         """
         if len(value) < 4:
             raise failure(errno.EINVAL)
-        (number,) = unpack("=i", value[:4])
+        number = unpack_integer(value[:4])
         match option:
-            case 7:  # SO_SNDBUF
+            case constants.SO_SNDBUF:
                 self.send_buffer = _buffer(_capped(number), _LEAST_SEND_BUFFER)
-            case 8:  # SO_RCVBUF
+            case constants.SO_RCVBUF:
                 self.receive_buffer = _buffer(_capped(number), _LEAST_RECEIVE_BUFFER)
-            case 32:  # SO_SNDBUFFORCE
+            case constants.SO_SNDBUFFORCE:
                 self.send_buffer = _buffer(max(number, 0), _LEAST_SEND_BUFFER)
-            case 33:  # SO_RCVBUFFORCE
+            case constants.SO_RCVBUFFORCE:
                 self.receive_buffer = _buffer(max(number, 0), _LEAST_RECEIVE_BUFFER)
-            case 29 | 35:  # SO_TIMESTAMP, SO_TIMESTAMPNS: one or the other
+            case constants.SO_TIMESTAMP | constants.SO_TIMESTAMPNS:  # one or the other
                 self._socket[SO_TIMESTAMP] = self._socket[SO_TIMESTAMPNS] = 0
                 self._socket[option] = int(number != 0)
-            case 37:  # SO_TIMESTAMPING
+            case constants.SO_TIMESTAMPING:
                 if number & ~_TIMESTAMPING_MASK:
                     raise failure(errno.EINVAL)
                 self._socket[SO_TIMESTAMPING] = number
-            case 40:  # SO_RXQ_OVFL
+            case constants.SO_RXQ_OVFL:
                 self.drop_counts = number != 0
             case _:
                 raise failure(errno.ENOPROTOOPT)
@@ -195,7 +197,7 @@ class RawSocketOptions:
             SO_SNDBUF: self.send_buffer,
             SO_RCVBUF: self.receive_buffer,
             SO_RXQ_OVFL: int(self.drop_counts),
-            **_CONSTANTS,
+            **_FIXED,
         }
         if option not in values:
             raise failure(errno.ENOPROTOOPT)
