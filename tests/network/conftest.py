@@ -38,7 +38,7 @@ class Probe:
     ) -> None:
         self.network = network
         self.changes: list[tuple[bool, bool]] = []
-        self.core = network.open_socket(self._changed)
+        self.core = network._open_socket(self._changed)
         self.buffer = MessageBuffer(4, 2064)
         for option, value in (options or {}).items():
             self.set(option, value)
@@ -77,7 +77,7 @@ class Probe:
     def send(self, payload: bytes, interface: str | None = None) -> str:
         """Send, and give the error's name, or nothing."""
         address = None if interface is None else self.address(interface)
-        return outcome(lambda: self.core.send(payload, address, self.network.now_ns()))
+        return outcome(lambda: self.core.send(payload, address, self.network._now_ns()))
 
     def receive(self) -> list[tuple[bytes, int, str | None]] | str:
         """Receive once: payloads, flags and interfaces of a batch, or an error's name."""

@@ -184,7 +184,7 @@ def test_closed_it_takes_nothing_more() -> None:
     with pytest.raises(anycan.NetworkUnavailableError, match="no interface can be added"):
         network.add_vcan("vcan0")
     with pytest.raises(anycan.NetworkUnavailableError, match="no socket can be opened"):
-        network.open_socket(lambda: None)
+        network._open_socket(lambda: None)
 
 
 def test_interfaces_and_their_counters(network: UserNetwork, probe: Callable[..., Probe]) -> None:
@@ -284,7 +284,7 @@ def test_what_a_device_brings_that_is_no_frame_is_counted(
 
 def test_a_device_of_ones_own() -> None:
     network = UserNetwork()
-    network.add_device("can0", Wire(), mtu=16, up=False)
+    network._add_device("can0", Wire(), mtu=16, up=False)
     assert not network.interfaces()[0].up
     network.set_up("can0")
     assert network.interfaces()[0].up
@@ -292,7 +292,7 @@ def test_a_device_of_ones_own() -> None:
     with pytest.raises(ValueError, match="can0 is no vcan"):
         network.release("can0")
     with pytest.raises(ValueError, match="MTU of 72"):
-        network.add_device("can1", Wire())
+        network._add_device("can1", Wire())
 
 
 def test_a_queue_without_room_takes_nothing(

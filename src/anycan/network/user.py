@@ -170,9 +170,10 @@ class UserNetwork:
             raise ValueError(
                 f"transmit_queue is a number of frames, 0 or more, or None; not {transmit_queue}"
             )
-        return self.add_device(name, VirtualDevice(transmit_queue), mtu=mtu, up=up)
+        return self._add_device(name, VirtualDevice(transmit_queue), mtu=mtu, up=up)
 
-    def add_device(
+    # Public when drivers come, and the types of a device with it.
+    def _add_device(
         self, name: str, device: Device, *, mtu: int = DEFAULT_MTU, up: bool = True
     ) -> int:
         """Add an interface whose frames another device carries, such as a driver.
@@ -330,7 +331,7 @@ class UserNetwork:
         """Say how a user brings an interface up, or gives it another MTU, while it is down."""
         return f"set_up({interface!r})" if mtu is None else f"set_mtu({interface!r}, {mtu})"
 
-    def open_socket(self, changed: Callable[[], object]) -> RawSocketCore:
+    def _open_socket(self, changed: Callable[[], object]) -> RawSocketCore:
         """Open a raw socket without a descriptor; endpoints do this for themselves.
 
         Args:
@@ -343,7 +344,7 @@ class UserNetwork:
             raise NetworkUnavailableError(f"{self!r} is closed: no socket can be opened on it")
         return RawSocketCore(self._stack, changed)
 
-    def now_ns(self) -> int:
+    def _now_ns(self) -> int:
         """Give the network's time, in nanoseconds since the epoch."""
         return self._clock()
 

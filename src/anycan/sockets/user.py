@@ -35,7 +35,7 @@ class UserDescriptor:
     """
 
     def __init__(self, network: UserNetwork) -> None:
-        self._socket = network.open_socket(self._changed)
+        self._socket = network._open_socket(self._changed)  # noqa: SLF001 - hidden from users alone
         self._core: RawSocketCore | _ClosedCore = self._socket
         self._own, self._peer = socket.socketpair()
         self._own.setblocking(False)
@@ -43,7 +43,7 @@ class UserDescriptor:
         self._own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         self._readable = False
         self._writable = True
-        self._now_ns = network.now_ns
+        self._now_ns = network._now_ns  # noqa: SLF001 - hidden from users alone
 
     def fileno(self) -> int:
         """Give the descriptor to poll; -1: it is closed."""
