@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from anycan import ErrorClass, FdFrame, Frame, XlFrame
 
 if TYPE_CHECKING:
     from rig.links import Links
+
+REMOVED = anycan.InterfaceRemovedError
 
 pytestmark = pytest.mark.anyio
 
@@ -248,3 +251,67 @@ async def test_an_unclosed_endpoint_is_reported(links: Links) -> None:
         await can.receive()
     await opened.__aexit__(None, None, None)
     assert fd >= 0
+
+
+async def test_another_interface_that_is_down_is_no_news_of_this_one(links: Links) -> None:
+    name, other = links.add(), links.add()
+    links.down(other)
+    for bound in (name, None):
+        async with (
+            anycan.open_raw(bound, network=links.network) as can,
+            anycan.open_raw(name, network=links.network) as sender,
+        ):
+            with pytest.raises(anycan.InterfaceDownError, match=other) as caught:
+                await can.send(Frame(1), interface=other)
+            assert caught.value.interface == other
+            await sender.send(Frame(2))
+            with anyio.fail_after(10):
+                assert await can.receive() == Frame(2)
+            assert can.statistics().errors == 0
+
+
+async def test_every_time_that_a_link_went_down_is_told(links: Links) -> None:
+    name = links.add()
+    async with anycan.open_raw(name, network=links.network) as can:
+        for _ in range(2):
+            links.down(name)
+            with pytest.raises(anycan.InterfaceDownError, match="receiving goes on"):
+                await can.receive()
+            links.up(name)
+        links.down(name)
+        with pytest.raises(anycan.InterfaceDownError, match="was not sent"):
+            await can.send(Frame(1))
+        with anyio.fail_after(10), pytest.raises(anycan.InterfaceDownError, match="receiving"):
+            await can.receive()
+        with pytest.raises(anycan.InterfaceDownError, match="was not sent"):
+            await can.send(Frame(1))
+        with pytest.raises(anyio.WouldBlock):
+            can.receive_nowait()
+        assert can.statistics().errors == 3
+
+
+async def test_an_interface_that_came_back_can_be_sent_to(links: Links) -> None:
+    name, bound = links.add(), links.add()
+    async with anycan.open_raw(None, network=links.network) as can:
+        await can.send(Frame(1), interface=name)
+        links.remove(name)
+        links.add(name)
+        await can.send(Frame(2), interface=name)
+        links.remove(name)
+        with pytest.raises(anycan.UnknownInterfaceError, match=name):
+            await can.send(Frame(3), interface=name)
+        await can.send(Frame(4), interface=bound)
+
+
+async def test_a_removal_that_receive_nowait_told_is_told_again(links: Links) -> None:
+    name = links.add()
+    async with anycan.open_raw(name, network=links.network) as can:
+        links.remove(name)
+        # Some kernels tell both.
+        with contextlib.suppress(anycan.InterfaceDownError), pytest.raises(REMOVED):
+            can.receive_nowait()
+        with pytest.raises(REMOVED):
+            can.receive_nowait()
+        for _ in range(2):
+            with anyio.fail_after(10), pytest.raises(anycan.InterfaceRemovedError):
+                await can.receive()

@@ -198,3 +198,49 @@ async def test_an_interface_that_is_no_can_interface() -> None:
     with pytest.raises(anycan.NotACanInterfaceError, match="lo is no CAN interface"):
         async with anycan.open_raw("lo"):
             pass
+
+
+async def test_a_sender_that_waits_is_woken_when_the_link_goes_down(kernel_links: Links) -> None:
+    name = kernel_links.add()
+    limit_queue(name, "5s", 3)
+    async with anycan.open_raw(name) as sender:
+        with anyio.move_on_after(0.1) as scope:
+            await sender.send_many(numbered(50))
+        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+
+            async def send() -> None:
+                with pytest.raises(anycan.InterfaceDownError):
+                    await sender.send(Frame(1))
+
+            for _ in range(3):
+                group.start_soon(send)
+            await checkpoint()
+            kernel_links.down(name)
+        with pytest.raises(anycan.InterfaceDownError):
+            await sender.receive()
+        kernel_links.up(name)
+        await sender.send(Frame(2))
+
+
+async def test_a_sender_that_waits_is_woken_when_the_interface_is_removed(
+    kernel_links: Links,
+) -> None:
+    name = kernel_links.add()
+    limit_queue(name, "5s", 3)
+    async with anycan.open_raw(name) as sender:
+        with anyio.move_on_after(0.1) as scope:
+            await sender.send_many(numbered(50))
+        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+
+            async def send() -> None:
+                with pytest.raises(anycan.InterfaceRemovedError):
+                    await sender.send(Frame(1))
+
+            for _ in range(3):
+                group.start_soon(send)
+            await checkpoint()
+            kernel_links.remove(name)
+        with pytest.raises(anycan.InterfaceRemovedError):
+            await sender.receive()

@@ -303,3 +303,54 @@ async def test_a_busy_receiver_lets_other_tasks_run(links: Links) -> None:
             await sender.send(frame)
         assert turns >= turns_before + 9
         group.cancel_scope.cancel()
+
+
+async def test_readers_take_turns_by_cancellation(links: Links) -> None:
+    """Each waits in the moment in which the one before is cancelled, while frames come."""
+    name = links.add()
+    total = 300
+    received: list[anycan.AnyFrame] = []
+    async with (
+        anycan.open_raw(name, network=links.network) as sender,
+        anycan.open_raw(name, network=links.network) as receiver,
+    ):
+
+        async def read(scope: anyio.CancelScope) -> None:
+            with scope:
+                while True:
+                    received.append(await receiver.receive())
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                for frame in numbered(total):
+                    scope = anyio.CancelScope()
+                    group.start_soon(read, scope)
+                    await checkpoint()
+                    sender.send_nowait(frame)
+                    await checkpoint()
+                    scope.cancel()
+            while len(received) < total:
+                received.append(await receiver.receive())
+        assert received == numbered(total)
+
+
+async def test_frames_of_many_senders_leave_in_the_order_of_the_calls(links: Links) -> None:
+    name = links.add()
+    called: list[anycan.AnyFrame] = []
+    async with (
+        anycan.open_raw(name, network=links.network) as sender,
+        anycan.open_raw(name, network=links.network) as receiver,
+    ):
+
+        async def send(start: int) -> None:
+            for frame in numbered(150, start):
+                called.append(frame)
+                await sender.send(frame)
+
+        async with anyio.create_task_group() as group:
+            for start in (0, 1000, 2000):
+                group.start_soon(send, start)
+        received: list[anycan.AnyFrame] = []
+        while len(received) < len(called):
+            received += await receiver.receive_many()
+        assert received == called

@@ -181,8 +181,8 @@ async def test_a_link_that_goes_down_and_comes_back(links: Links) -> None:
     links.down(name)
     await protocol.until(lambda: anycan.InterfaceDownError in protocol.calls)
     transport.send(Frame(1))
-    assert protocol.calls.count(anycan.InterfaceDownError) == 2
-    assert transport.statistics().errors == 2
+    await protocol.until(lambda: protocol.calls.count(anycan.InterfaceDownError) == 2)
+    assert transport.statistics().errors == 1
     links.up(name)
     async with anycan.open_raw(name, network=links.network) as can:
         await can.send(Frame(2))
@@ -203,6 +203,42 @@ async def test_a_link_that_is_removed_ends_the_transport(links: Links) -> None:
     transport.close()
     transport.abort()
     assert protocol.calls[-1] == lost
+
+
+async def test_a_refusal_is_told_from_outside_of_the_call(links: Links) -> None:
+    name = links.add()
+    tries = 3000  # more than may call each other
+
+    class Stubborn(Recorder):
+        def error_received(self, exc: anycan.CanOSError) -> None:
+            super().error_received(exc)
+            if len(self.calls) < tries:
+                transport.send(FdFrame(1, bytes(9)))
+
+    transport, protocol = await anycan.create_raw_transport(
+        Stubborn, name, fd=False, network=links.network
+    )
+    transport.send(FdFrame(1, bytes(9)))
+    await protocol.until(lambda: len(protocol.calls) == tries)
+    assert set(protocol.calls[1:]) == {anycan.FrameNotSupportedError}
+    assert transport.statistics().errors == 0
+    transport.close()
+    await protocol.until(lambda: protocol.calls[-1] == ("lost", None))
+
+
+async def test_a_closed_transport_says_so(links: Links) -> None:
+    name = links.add()
+    transport, protocol = await open_recorder(links, name)
+    assert transport.get_extra_info("fd") >= 0
+    assert transport.get_extra_info("interface") == name
+    assert transport.get_extra_info("nothing", 5) == 5
+    transport.close()
+    await protocol.until(lambda: protocol.calls[-1] == ("lost", None))
+    assert transport.get_extra_info("fd") == -1
+    with pytest.raises(anyio.ClosedResourceError):
+        transport.set_filters(None)
+    with pytest.raises(anyio.ClosedResourceError):
+        transport.set_errors(0)
 
 
 async def test_water_marks(links: Links) -> None:

@@ -166,6 +166,26 @@ async def test_a_link_that_goes_down_wakes_a_waiting_sender(room: int) -> None:
             await sender.send(Frame(1))
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("room", QUEUES)
+async def test_an_interface_that_is_removed_wakes_a_waiting_sender(room: int) -> None:
+    async with UserNetwork() as network:
+        network.add_vcan("vcan0", transmit_queue=room)
+        async with anycan.open_raw("vcan0", network=network) as sender:
+
+            async def send() -> None:
+                with pytest.raises(anycan.InterfaceRemovedError):
+                    await sender.send_many(numbered(50))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(send)
+                await anyio.wait_all_tasks_blocked()
+                network.remove("vcan0")
+            with pytest.raises(anycan.InterfaceRemovedError):
+                await sender.receive()
+
+
 class Recorder(CanProtocol):
     def __init__(self) -> None:
         self.calls: list[str] = []

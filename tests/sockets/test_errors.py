@@ -51,7 +51,7 @@ def check(
         (
             errno.EAFNOSUPPORT,
             ProtocolUnavailableError,
-            ["this system has no PF_CAN", "modprobe can can-raw", "anycan.UserNetwork",
+            ["this system has no PF_CAN", "modprobe can-raw", "anycan.UserNetwork",
              "ANYCAN_NETWORK=user:NAME", "Linux kernel with SocketCAN"],
         ),
         (
@@ -169,7 +169,7 @@ def test_an_error_without_a_number() -> None:
 
 
 def test_an_unknown_interface_with_those_that_are_known() -> None:
-    error = unknown_interface("can7", "the CAN interfaces here are can0")
+    error = unknown_interface("can7", "can7", "the CAN interfaces here are can0")
     check(error, UnknownInterfaceError, errno.ENODEV, "can7")
     assert error.strerror == "there is no interface can7; the CAN interfaces here are can0"
 

@@ -53,7 +53,8 @@ def test_a_name_of_no_interface(name: str) -> None:
         kernel.interface_index(name)
     assert caught.value.errno == errno.ENODEV
     assert caught.value.interface == name
-    assert f"there is no interface {name}; " in str(caught.value)
+    called = name or "''"
+    assert f"there is no interface {called}; " in str(caught.value)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from anycan.exceptions import (
 from anycan.filter import CanFilter, Filter
 from anycan.frame import AnyFrame, ErrorClass, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.network.user import UserNetwork
-from anycan.sockets.raw import RECEIVE_BATCH, SEND_BATCH, RawOptions, RawSocket
+from anycan.sockets.raw import RECEIVE_BATCH, SEND_BATCH, RawSocket
+from anycan.sockets.raw_options import RawOptions
 from anycan.wire.options import VcidOptions
 
 if TYPE_CHECKING:
@@ -60,8 +61,27 @@ class TestOptions:
 
     def test_stamps_come_from_one_of_two_clocks(self) -> None:
         clock: Any = "wall"
-        with pytest.raises(ValueError, match="'timestamps' must be in"):
+        with pytest.raises(ValueError, match='timestamps= is "software" or "hardware", not'):
             RawOptions(timestamps=clock)
+
+    @pytest.mark.parametrize("name", ["receive_buffer", "send_buffer"])
+    @pytest.mark.parametrize("size", [0, -1, 2**31])
+    def test_a_buffer_of_no_such_size(self, name: str, size: Any) -> None:
+        with pytest.raises(ValueError, match=f"{name}= is 1 to 2147483647 bytes, not {size}"):
+            RawOptions(**{name: size})
+
+    @pytest.mark.parametrize("name", ["receive_buffer", "send_buffer"])
+    def test_a_buffer_whose_size_is_no_number(self, name: str) -> None:
+        size: Any = 1.5
+        with pytest.raises(TypeError, match=f"{name}= is a number of bytes, not 1.5"):
+            RawOptions(**{name: size})
+
+    @pytest.mark.parametrize("interface", [1.0, True, b"vcan0"])
+    def test_an_interface_that_is_neither_name_nor_index(
+        self, open_socket: Open, interface: Any
+    ) -> None:
+        with pytest.raises(TypeError, match="an interface is its name, its index or None, not"):
+            open_socket(interface)
 
     @pytest.mark.parametrize("classes", [-1, 0x20000000])
     def test_error_classes_out_of_range(self, open_socket: Open, classes: int) -> None:

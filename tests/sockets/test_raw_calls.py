@@ -22,8 +22,15 @@ from anycan.exceptions import (
 from anycan.filter import Filter
 from anycan.frame import Frame
 from anycan.sockets import raw as module
-from anycan.sockets.raw import RECEIVE_BUFFER, RawOptions, RawSocket
-from anycan.wire.constants import SK_MEMINFO_VARS, SO_MEMINFO, SOL_CAN_RAW, SOL_SOCKET
+from anycan.sockets.raw import RawSocket
+from anycan.sockets.raw_options import RECEIVE_BUFFER, RawOptions
+from anycan.wire.constants import (
+    SK_MEMINFO_VARS,
+    SO_ERROR,
+    SO_MEMINFO,
+    SOL_CAN_RAW,
+    SOL_SOCKET,
+)
 from anycan.wire.frames import encode_frame
 from anycan.wire.messages import pack_address
 from anycan.wire.options import VcidOptions, pack_integer
@@ -49,6 +56,7 @@ class Script:
         self.closed = 0
         self.refused: dict[object, int] = {}
         self.refusals: list[int] = []  # of send and receive, the next first; 0: none
+        self.pending: list[int] = []  # what SO_ERROR gives, the next first; then 0
         self.drops = 0
         self.names = {3: "can0"}
         self.mtu: int | None = 16
@@ -66,6 +74,8 @@ class Script:
         self.options.append(((level, option), value))
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        if (level, option) == (SOL_SOCKET, SO_ERROR):
+            return pack_integer(self.pending.pop(0) if self.pending else 0)
         assert (level, option, size) == (SOL_SOCKET, SO_MEMINFO, 4 * SK_MEMINFO_VARS)
         self._refuse("meminfo")
         return bytes(32) + pack_integer(self.drops)
@@ -169,7 +179,7 @@ class TestOpening:
             ((SOL_CAN_RAW, 8), b"\x01\x05\0\xff"),
             ((SOL_SOCKET, 37), pack_integer(0x4 | 0x8 | 0x10 | 0x40)),
             (RXQ_OVFL, b"\x01\0\0\0"),
-            (SEND_ROOM, pack_integer(5000)),
+            (SEND_ROOM, pack_integer(2500)),
             (ROOM_FORCED, pack_integer(50_000)),
         ]
         assert script.bound == [b"\x1d" + bytes(23)]
@@ -352,14 +362,31 @@ class TestPendingErrors:
         socket = open_socket(script)
         told: list[CanOSError] = []
         socket.on_pending_error = told.append
-        for _ in range(3):
-            refuse(script, errno.ENETDOWN, errno.ENETDOWN)
+        refuse(script, errno.ENETDOWN, errno.ENETDOWN)
+        with pytest.raises(InterfaceDownError, match="the frame was not sent"):
+            socket.send([Frame(1)])
+        for _ in range(2):
+            refuse(script, errno.ENETDOWN)
             with pytest.raises(InterfaceDownError, match="the frame was not sent"):
                 socket.send([Frame(1)])
         assert len(told) == 1
-        socket.receive()  # the link was up in between
-        refuse(script, errno.ENETDOWN, errno.ENETDOWN)
+        assert len(script.tried) == 4
+
+    def test_it_is_told_of_each_time_that_the_link_went_down(self, script: Script) -> None:
+        socket = open_socket(script)
+        told: list[CanOSError] = []
+        socket.on_pending_error = told.append
+        refuse(script, errno.ENETDOWN)
         with pytest.raises(InterfaceDownError):
+            socket.receive()
+        script.pending = [errno.ENETDOWN]  # it was up in between, and nobody noticed
+        refuse(script, errno.ENETDOWN)
+        with pytest.raises(InterfaceDownError, match="the frame was not sent"):
+            socket.send([Frame(1)])
+        assert len(told) == 1
+        socket.send([Frame(1)])
+        refuse(script, errno.ENETDOWN, errno.ENETDOWN)
+        with pytest.raises(InterfaceDownError, match="the frame was not sent"):
             socket.send([Frame(1)])
         assert len(told) == 2
 
@@ -367,12 +394,50 @@ class TestPendingErrors:
         socket = open_socket(script)
         told: list[CanOSError] = []
         socket.on_pending_error = told.append
-        refuse(script, errno.ENETDOWN, errno.ENETDOWN, errno.ENETDOWN)
+        refuse(script, errno.ENETDOWN)
         with pytest.raises(InterfaceDownError):
             socket.receive()
+        socket.receive()  # what had been queued before
+        refuse(script, errno.ENETDOWN)
         with pytest.raises(InterfaceDownError):
             socket.send([Frame(1)])
         assert told == []
+
+    def test_another_interface_that_is_down_is_no_news_of_this_one(self, script: Script) -> None:
+        script.names[4] = "can1"
+        socket = open_socket(script)
+        told: list[CanOSError] = []
+        socket.on_pending_error = told.append
+        refuse(script, errno.ENETDOWN)
+        with pytest.raises(InterfaceDownError, match="can1 is down") as caught:
+            socket.send([Frame(1)], "can1")
+        assert caught.value.interface == "can1"
+        assert told == []
+        script.pending = [errno.ENETDOWN]
+        assert socket.send([Frame(1)], "can1") == 1
+        assert [error.interface for error in told] == ["can0"]
+
+    def test_a_socket_for_all_interfaces_has_none(self, script: Script) -> None:
+        socket = open_socket(script, None)
+        told: list[CanOSError] = []
+        socket.on_pending_error = told.append
+        refuse(script, errno.ENETDOWN)
+        with pytest.raises(InterfaceDownError, match="can0 is down"):
+            socket.send([Frame(1)], "can0")
+        assert told == []
+        assert len(script.tried) == 1
+
+    def test_an_interface_that_came_back_under_another_index(self, script: Script) -> None:
+        socket = open_socket(script, None)
+        socket.send([Frame(1)], "can0")
+        script.names = {7: "can0"}
+        refuse(script, errno.ENXIO)
+        assert socket.send([Frame(1)], "can0") == 1
+        assert [address for _, address in script.tried] == [
+            pack_address(3),
+            pack_address(3),
+            pack_address(7),
+        ]
 
     def test_behind_it_the_interface_is_gone(self, script: Script) -> None:
         socket = open_socket(script)

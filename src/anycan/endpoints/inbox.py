@@ -42,11 +42,13 @@ class Inbox:
     Attributes:
         frames: Those not yet taken.
         errors: How many pending errors the socket has told.
+        discarded: How many frames had not been taken when the endpoint was closed.
     """
 
     def __init__(self, socket: RawSocket) -> None:
         self.frames: deque[AnyFrame] = deque()
         self.errors = 0
+        self.discarded = 0
         self._socket = socket
         self._error: CanOSError | None = None
         self._closed = False
@@ -68,21 +70,21 @@ class Inbox:
         raise NotImplementedError
 
     def read(self) -> None:
-        """Read a batch now, if there is no frame.
+        """Read a batch now; what it held may all have been malformed.
 
         Raises:
             WouldBlock: Nothing waits.
             CanOSError: As :meth:`wait`.
             ClosedResourceError: As :meth:`wait`.
         """
-        while not self.frames:
+        self._raise_reason()
+        try:
+            self.frames += self._socket.receive()
+        except BlockingIOError:
+            raise anyio.WouldBlock from None
+        except CanOSError as error:
+            self._note(error)
             self._raise_reason()
-            try:
-                self.frames += self._socket.receive()
-            except BlockingIOError:
-                raise anyio.WouldBlock from None
-            except CanOSError as error:
-                self._note(error)
 
     def tell(self, error: CanOSError) -> None:
         """Take a pending error from elsewhere, and wake whoever waits."""
@@ -98,7 +100,7 @@ class Inbox:
             raise anyio.ClosedResourceError
         if self._error is not None:
             error, self._error = self._error, None
-            self._removed = isinstance(error, InterfaceRemovedError)
+            self._removed = self._removed or isinstance(error, InterfaceRemovedError)
             raise error
         if self._removed:
             raise interface_removed(self._socket.interface)
@@ -109,6 +111,7 @@ class Inbox:
         Who waits by ``anyio.wait_readable`` is woken by the endpoint's ``anyio.notify_closing``.
         """
         self._closed = True
+        self.discarded = len(self.frames)
         self.frames.clear()
 
 
@@ -121,15 +124,17 @@ class AnyioInbox(Inbox):
 
     async def wait(self) -> None:
         """Let other tasks run, then read, waiting until that gives frames."""
-        await checkpoint()
         while True:
+            await checkpoint()
             try:
                 self.read()
             except anyio.WouldBlock:
                 if self._scope is not None:
                     raise anyio.BusyResourceError("receiving from") from None
             else:
-                return
+                if self.frames:
+                    return
+                continue
             self._scope = anyio.CancelScope()
             try:
                 with self._scope:
@@ -169,8 +174,6 @@ class AsyncioInbox(Inbox):
             return
         except CanOSError as error:
             self._note(error)
-            self._registration.renew()
-            self._registration.stop_reading()  # what follows is read once the error has been told
         if len(frames) >= INBOX_CAPACITY:
             self._registration.stop_reading()
         self._waiter.wake()
@@ -207,9 +210,12 @@ class AsyncioInbox(Inbox):
     def tell(self, error: CanOSError) -> None:
         """Take a pending error from elsewhere, and wake whoever waits."""
         super().tell(error)
-        self._registration.renew()
-        self._registration.stop_reading()
         self._waiter.wake_soon()
+
+    def _note(self, error: CanOSError) -> None:
+        super()._note(error)
+        self._registration.renew()
+        self._registration.stop_reading()  # what follows is read once the error has been told
 
     def close(self) -> None:
         """Take the descriptor out of the loop, and wake whoever waits."""

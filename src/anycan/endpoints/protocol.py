@@ -44,7 +44,16 @@ class CanProtocol(asyncio.BaseProtocol):
         Args:
             exc: :class:`InterfaceDownError` when the interface went down or a frame was sent
                 while it was, :class:`FrameNotSupportedError` for a frame that cannot be sent
-                there; that frame is not sent.
+                there, :class:`UnknownInterfaceError` for one that was sent to an interface that
+                is not there; that frame is not sent.
+        """
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is closed. This is the last call.
+
+        Args:
+            exc: :class:`InterfaceRemovedError` when the interface was removed; None when the
+                transport was closed by its user.
         """
 
     def pause_writing(self) -> None:

@@ -16,7 +16,8 @@ from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.statistics import RawAttribute, RawStatistics
 from anycan.frame import AnyFrame, ErrorClass
 from anycan.sockets.networks import resolve_network
-from anycan.sockets.raw import SEND_BATCH, RawOptions, RawSocket
+from anycan.sockets.raw import SEND_BATCH, RawSocket
+from anycan.sockets.raw_options import RawOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,9 +70,12 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
             CanOSError: As :meth:`receive`.
             ClosedResourceError: The endpoint is closed.
         """
-        if not self._frames:
+        frames = self._frames
+        if not frames:
             self._inbox.read()
-        return self._frames.popleft()
+            if not frames:
+                raise anyio.WouldBlock
+        return frames.popleft()
 
     async def receive_many(self, limit: int | None = None) -> list[AnyFrame]:
         """Wait for a frame, and take all that have been read by then.
@@ -103,7 +107,10 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
         return batch
 
     async def __anext__(self) -> AnyFrame:
-        """Wait for the next frame, as :meth:`receive`; iteration never ends by itself."""
+        """Wait for the next frame, as :meth:`receive`; iteration never ends by itself.
+
+        After an InterfaceDownError it can be iterated again.
+        """
         frames = self._frames
         while not frames:
             await self._inbox.wait()
@@ -129,8 +136,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
             FrameNotSupportedError: The endpoint or the interface takes no such frame.
             ClosedResourceError: The endpoint is closed, or was closed meanwhile.
         """
-        await self._yield_at_times()
-        if not self._try_send((item,), interface):
+        if self._is_turn_of_others(1) or not self._try_send((item,), interface):
             await self._send_waiting((item,), interface)
 
     async def send_many(
@@ -162,10 +168,12 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
         """
         total = 0
         for batch in _batches(frames):
-            await self._yield_at_times(len(batch))
+            waits = self._is_turn_of_others(len(batch))
             rest: Sequence[AnyFrame] = batch
             while rest:
-                count = self._try_send(rest, interface) or await self._send_waiting(rest, interface)
+                count = 0 if waits else self._try_send(rest, interface)
+                count = count or await self._send_waiting(rest, interface)
+                waits = False
                 total += count
                 rest = rest[count:]
                 if on_sent is not None:
@@ -187,11 +195,16 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
         if not self._try_send((item,), interface):
             raise anyio.WouldBlock
 
-    async def _yield_at_times(self, count: int = 1) -> None:
+    def _is_turn_of_others(self, count: int) -> bool:
+        """Tell whether so much has been sent that the loop has to run in between.
+
+        To wait behind those who wait does that, and keeps the order of the calls.
+        """
         self._unchecked += count
-        if self._unchecked >= SEND_BATCH:
-            self._unchecked = 0
-            await checkpoint()
+        if self._unchecked <= SEND_BATCH:
+            return False
+        self._unchecked = count
+        return True
 
     def _try_send(self, frames: Sequence[AnyFrame], interface: str | int | None) -> int:
         """Send what is taken at once; 0: nothing is, or others wait already."""
@@ -220,7 +233,9 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
                 else:
                     await self._inbox.wait_writable()
 
-    def set_filters(self, filters: Filter | Iterable[CanFilter] | None) -> None:
+    def set_filters(
+        self, filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None
+    ) -> None:
         """Change which data and remote frames are received from now on; None: all.
 
         Frames that were received before stay in the inbox.
@@ -256,6 +271,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
             malformed=socket.malformed,
             errors=self._inbox.errors,
             waiting=len(self._frames),
+            discarded=self._inbox.discarded,
         )
 
     @property
@@ -308,7 +324,7 @@ def _batches(frames: Iterable[AnyFrame]) -> Iterator[list[AnyFrame]]:
 async def open_raw(
     interface: str | int | None,
     *,
-    filters: Filter | Iterable[CanFilter] | None = None,
+    filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None = None,
     errors: ErrorClass | int = 0,
     fd: bool = True,
     xl: bool = False,
@@ -325,8 +341,8 @@ async def open_raw(
 
     Args:
         interface: Name (``"can0"``) or index of the interface; None: all interfaces.
-        filters: Which data and remote frames to receive; None: all. A :class:`Filter`, or
-            :class:`CanFilter` values as the kernel takes them.
+        filters: Which data and remote frames to receive; None: all. A :class:`Filter`, a
+            :class:`CanFilter` as the kernel takes it, or several of them, of which any may match.
         errors: Which classes of error frames to receive; ``ErrorClass.ALL``: all; 0: none.
         fd: Receive and send CAN FD frames, beside classical ones.
         xl: Receive and send CAN XL frames too (Linux 6.1).
@@ -337,10 +353,10 @@ async def open_raw(
         timestamps: ``"software"``: the kernel's stamp, in ``frame.timestamp_ns``. ``"hardware"``:
             the controller's too, where it has a clock, in ``frame.hardware_timestamp_ns``.
         receive_buffer: Size of the socket's receive buffer in bytes, by the kernel's own count
-            (a frame takes about 1 KiB); None: 4 MiB, or what ``net.core.rmem_max`` allows without
-            the right to exceed it.
-        send_buffer: Size of the socket's send buffer in bytes; None: the least there is, so that a
-            full interface is noticed early.
+            (a frame takes about 1 KiB), from 1; the kernel has a least size. None: 4 MiB, or what
+            ``net.core.rmem_max`` allows without the right to exceed it.
+        send_buffer: Size of the socket's send buffer in bytes, by the same count, from 1; None:
+            the least there is, so that a full interface is noticed early.
         network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
 
     Yields:
@@ -354,6 +370,10 @@ async def open_raw(
         OptionNotSupportedError: The kernel does not know an option that was asked for.
         FilterError: There are more filters than a socket takes, or one is out of range.
         NetworkUnavailableError: There is no such network.
+        CanOSError: The system refused for another reason, such as too many open files.
+        ValueError: Options that contradict each other (``xl`` without ``fd``, ``vcid`` without
+            ``xl``), or a buffer's size that is out of range.
+        TypeError: An argument is of no type that it can have.
 
     An interface that is down can be opened: the first receive raises InterfaceDownError, and
     frames come once it is up.

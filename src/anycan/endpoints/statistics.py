@@ -23,22 +23,25 @@ class RawAttribute(anyio.TypedAttributeSet):
     network: Network = anyio.typed_attribute()
     """The network the interface is on."""
     fd: int = anyio.typed_attribute()
-    """The socket's descriptor. It belongs to the endpoint: do not read from it or close it."""
+    """The socket's descriptor; -1: closed. Do not read from it or close it."""
 
 
 @attrs.frozen(kw_only=True)
 class RawStatistics:
     """What went through a raw endpoint since it was opened.
 
-    Every frame that passed the filters is in ``received``, ``dropped`` or ``malformed``.
+    Every frame that passed the filters is in ``received``, ``dropped`` or ``malformed``, or waits
+    in the socket's receive buffer.
 
     Attributes:
-        received: Frames read from the socket (``waiting`` of them not yet taken).
+        received: Frames read from the socket: those taken, ``waiting`` and ``discarded``.
         sent: Frames that the network took.
         dropped: Frames lost because the socket's receive buffer was full.
         malformed: Messages that were no CAN frame.
-        errors: Times the socket told an error, such as the interface going down.
+        errors: Times the socket told an error, such as the interface going down. A send that is
+            refused is none.
         waiting: Frames read and not yet taken by a receive call.
+        discarded: Frames read that nobody had taken when the endpoint was closed.
     """
 
     received: int
@@ -47,3 +50,4 @@ class RawStatistics:
     malformed: int
     errors: int
     waiting: int
+    discarded: int

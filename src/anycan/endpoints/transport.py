@@ -7,7 +7,7 @@ import errno
 import warnings
 from collections import deque
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import anyio
 
@@ -18,7 +18,8 @@ from anycan.endpoints.statistics import RawStatistics
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.frame import AnyFrame
 from anycan.sockets.networks import resolve_network
-from anycan.sockets.raw import SEND_BATCH, RawOptions, RawSocket
+from anycan.sockets.raw import SEND_BATCH, RawSocket
+from anycan.sockets.raw_options import RawOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +48,6 @@ class RawTransport(asyncio.BaseTransport):
                 "interface": socket.interface,
                 "interface_index": socket.index,
                 "network": socket.network,
-                "fd": socket.fd,
             }
         )
         self._loop = loop
@@ -63,6 +63,7 @@ class RawTransport(asyncio.BaseTransport):
         self._closing = False
         self._closed = False
         self._errors = 0
+        self._discarded = 0
         self._high = _HIGH_WATER
         self._low = _HIGH_WATER // 4
 
@@ -153,16 +154,32 @@ class RawTransport(asyncio.BaseTransport):
             except BlockingIOError as error:
                 self._wait_for_room(error)
             except CanOSError as error:
-                self._tell(error)
+                # Later, so that a protocol may send again from there without end.
+                self._loop.call_soon(self._tell, error)
                 return
             else:
                 return
         if not isinstance(frame, AnyFrame):
             raise TypeError(f"not a CAN frame: {frame!r}")
         self._outgoing.append((frame, interface))
-        if len(self._outgoing) > self._high and not self._writing_paused:
+        self._update_writing()
+
+    def _update_writing(self) -> None:
+        """Tell the protocol to pause or to resume, by the water marks."""
+        waiting = len(self._outgoing)
+        if waiting > self._high and not self._writing_paused:
             self._writing_paused = True
-            self._protocol.pause_writing()
+            self._call("pause_writing")
+        elif waiting <= self._low and self._writing_paused:
+            self._writing_paused = False
+            self._call("resume_writing")
+
+    def _call(self, name: str, *arguments: object) -> None:
+        """Call a method of the protocol; what it raises is reported."""
+        try:
+            getattr(self._protocol, name)(*arguments)
+        except Exception as error:  # noqa: BLE001 - the protocol's own; it is reported
+            self._report(f"{name}() failed", error)
 
     def _wait_for_room(self, error: BlockingIOError) -> None:
         """Try again once the send buffer (which poll sees) or the interface's queue has room."""
@@ -205,9 +222,7 @@ class RawTransport(asyncio.BaseTransport):
             self._retry = self._loop.call_soon(self._flush)
         elif self._closing:
             self._lose(None)
-        if self._writing_paused and len(self._outgoing) <= self._low:
-            self._writing_paused = False
-            self._protocol.resume_writing()
+        self._update_writing()
 
     def get_write_buffer_size(self) -> int:
         """Give the number of frames that wait to be sent."""
@@ -234,15 +249,20 @@ class RawTransport(asyncio.BaseTransport):
         if not high >= low >= 0:
             raise ValueError(f"high ({high}) is at least low ({low}), which is at least 0")
         self._high, self._low = high, low
+        self._update_writing()
 
     # Filters, counters
 
-    def set_filters(self, filters: Filter | Iterable[CanFilter] | None) -> None:
+    def set_filters(
+        self, filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None
+    ) -> None:
         """Change which data and remote frames are received from now on; None: all.
 
         Raises:
             FilterError: There are more than the 512 that a socket takes; the old ones stay.
+            ClosedResourceError: The transport is closed.
         """
+        self._check_open()
         self._socket.set_filters(filters)
 
     def set_errors(self, classes: ErrorClass | int) -> None:
@@ -250,8 +270,14 @@ class RawTransport(asyncio.BaseTransport):
 
         Raises:
             FilterError: The classes are out of range.
+            ClosedResourceError: The transport is closed.
         """
+        self._check_open()
         self._socket.set_errors(classes)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise anyio.ClosedResourceError
 
     def statistics(self) -> RawStatistics:
         """Give the counters since the transport was made; also after it was closed."""
@@ -263,23 +289,21 @@ class RawTransport(asyncio.BaseTransport):
             malformed=socket.malformed,
             errors=self._errors,
             waiting=len(self._incoming),
+            discarded=self._discarded,
         )
 
     # Ending
 
     def _tell_pending(self, error: CanOSError) -> None:
+        self._errors += 1
         self._registration.renew()
         self._tell(error)
 
     def _tell(self, error: CanOSError) -> None:
-        self._errors += 1
         if isinstance(error, InterfaceRemovedError):
             self._lose(error)
-            return
-        try:
-            self._protocol.error_received(error)
-        except Exception as failure:  # noqa: BLE001 - the protocol's own; it is reported
-            self._report("error_received() failed", failure)
+        elif not self._closed:
+            self._call("error_received", error)
 
     def _report(self, message: str, error: Exception) -> None:
         self._loop.call_exception_handler(
@@ -290,6 +314,10 @@ class RawTransport(asyncio.BaseTransport):
                 "protocol": self._protocol,
             }
         )
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Give ``"interface"``, ``"interface_index"``, ``"network"`` or ``"fd"`` (-1: closed)."""
+        return self._socket.fd if name == "fd" else super().get_extra_info(name, default)
 
     def is_closing(self) -> bool:
         """Tell whether the transport is closed or closing."""
@@ -311,6 +339,7 @@ class RawTransport(asyncio.BaseTransport):
         if self._closed:
             return
         self._closing = self._closed = True
+        self._discarded = len(self._incoming)
         self._incoming.clear()
         self._outgoing.clear()
         self._stop_writing()
@@ -332,7 +361,7 @@ async def create_raw_transport(
     protocol_factory: Callable[[], _ProtocolType],
     interface: str | int | None,
     *,
-    filters: Filter | Iterable[CanFilter] | None = None,
+    filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None = None,
     errors: ErrorClass | int = 0,
     fd: bool = True,
     xl: bool = False,
@@ -374,6 +403,10 @@ async def create_raw_transport(
         OptionNotSupportedError: As :func:`open_raw`.
         FilterError: As :func:`open_raw`.
         NetworkUnavailableError: As :func:`open_raw`.
+        CanOSError: As :func:`open_raw`.
+        ValueError: As :func:`open_raw`.
+        TypeError: As :func:`open_raw`.
+        RuntimeError: The running loop is not asyncio's: a transport is asyncio's own.
 
     Example:
         >>> class Echo(CanProtocol):
@@ -407,7 +440,12 @@ async def create_raw_transport(
         receive_buffer=receive_buffer,
         send_buffer=send_buffer,
     )
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "transports are asyncio's own, and no loop of asyncio runs here: use open_raw()"
+        ) from None
     protocol = protocol_factory()
     socket = RawSocket(resolve_network(network), interface, options)
     transport = RawTransport(loop, socket, protocol)

@@ -10,16 +10,14 @@ is running.
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Generator
     from contextvars import Context
-
-_nothing = partial(next, repeat(None))
 
 
 class Waiter:
@@ -48,7 +46,7 @@ class Waiter:
         self._callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
         self.get_loop = partial(next, repeat(loop))
-        self.result = _nothing
+        self.result = partial(next, repeat(None))
 
     def __await__(self) -> Generator[Waiter, None, None]:
         self._asyncio_future_blocking = True
@@ -83,16 +81,17 @@ class Waiter:
         Args:
             msg: Goes into the CancelledError: by it anyio knows its own cancellations.
         """
-        if self._callback is None:
+        callback, context = self._callback, self._context
+        if callback is None:
             return False
-        self.result = partial(self._raise_cancelled, msg)
-        self.wake_soon()
+        self._callback = self._context = None
+        # The task gets its cancellation in the next turn, from a future of its own: another task
+        # may be waiting here by then.
+        cancelled = self._loop.create_future()
+        cancelled.cancel(msg)
+        self._loop.call_soon(callback, cancelled, context=context)
         return True
 
     def done(self) -> bool:
         """Tell whether nobody waits."""
         return self._callback is None
-
-    def _raise_cancelled(self, msg: object) -> None:
-        self.result = _nothing
-        raise asyncio.CancelledError if msg is None else asyncio.CancelledError(msg)

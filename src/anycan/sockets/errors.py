@@ -33,7 +33,7 @@ def explain_open(error: OSError, protocol: str) -> CanOSError:
     if number == errno.EAFNOSUPPORT:
         return ProtocolUnavailableError(
             number,
-            f"this system has no PF_CAN: load it (modprobe can {protocol}), or {WAYS_OUT}",
+            f"this system has no PF_CAN: load it (modprobe {protocol}), or {WAYS_OUT}",
         )
     if number in {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}:
         return ProtocolUnavailableError(
@@ -46,7 +46,7 @@ def explain_open(error: OSError, protocol: str) -> CanOSError:
             number,
             "this process may not open CAN sockets: a sandbox or a security policy forbids it",
         )
-    return _other(error, None, "opening a CAN socket")
+    return CanOSError(number, f"opening a CAN socket failed: {os.strerror(number)}")
 
 
 def explain_bind(error: OSError, interface: str | None, *, exists: bool) -> CanOSError:
@@ -57,7 +57,7 @@ def explain_bind(error: OSError, interface: str | None, *, exists: bool) -> CanO
             return NotACanInterfaceError(
                 number, f"{_subject(interface)} is no CAN interface", interface
             )
-        return unknown_interface(str(interface))
+        return unknown_interface(str(interface), interface)
     return _other(error, interface, "binding to")
 
 
@@ -132,10 +132,16 @@ def explain_send(  # noqa: PLR0911 - one return for each cause
             return _other(error, interface, "sending on")
 
 
-def unknown_interface(name: str, known: str = "") -> UnknownInterfaceError:
-    """Make the error for a name or an index that no interface has."""
+def unknown_interface(called: str, name: str | None, known: str = "") -> UnknownInterfaceError:
+    """Make the error for a name or an index that no interface has.
+
+    Args:
+        called: What it was called.
+        name: Its name; None: it was called by its index.
+        known: Which interfaces there are.
+    """
     return UnknownInterfaceError(
-        errno.ENODEV, f"there is no interface {name}{f'; {known}' if known else ''}", name
+        errno.ENODEV, f"there is no interface {called}{f'; {known}' if known else ''}", name
     )
 
 

@@ -41,7 +41,7 @@ class KernelNetwork:
         try:
             return socket.if_nametoindex(name)
         except (OSError, ValueError):  # ValueError: a null character
-            raise unknown_interface(name, self._known()) from None
+            raise unknown_interface(name or repr(name), name, self._known()) from None
 
     def interface_name(self, index: int) -> str | None:
         """Give the name of an interface; None: there is no interface of that index."""

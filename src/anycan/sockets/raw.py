@@ -3,104 +3,48 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from anycan.exceptions import FilterError
-from anycan.filter import CanFilter, Filter
-from anycan.frame import EFF_MASK, ErrorClass, FdFrame, XlFrame
+from anycan.exceptions import CanOSError, FilterError
+from anycan.filter import CanFilter, Filter, kernel_filters
+from anycan.frame import EFF_MASK, FdFrame, XlFrame
 from anycan.sockets.errors import (
     explain_bind,
-    explain_option,
     explain_receive,
     explain_send,
     interface_removed,
     unknown_interface,
 )
 from anycan.sockets.networks import open_descriptor
+from anycan.sockets.raw_options import OptionSetter, RawOptions
 from anycan.wire.constants import (
     CAN_MTU,
     CAN_RAW,
     CAN_RAW_ERR_FILTER,
-    CAN_RAW_FD_FRAMES,
     CAN_RAW_FILTER,
-    CAN_RAW_JOIN_FILTERS,
-    CAN_RAW_LOOPBACK,
-    CAN_RAW_RECV_OWN_MSGS,
-    CAN_RAW_XL_FRAMES,
-    CAN_RAW_XL_VCID_OPTS,
     CANFD_MTU,
     CANXL_MIN_MTU,
     CANXL_MTU,
     SK_MEMINFO_DROPS,
     SK_MEMINFO_VARS,
+    SO_ERROR,
     SO_MEMINFO,
-    SO_RCVBUF,
-    SO_RCVBUFFORCE,
-    SO_RXQ_OVFL,
-    SO_SNDBUF,
-    SO_TIMESTAMPING,
-    SO_TIMESTAMPNS,
-    SOF_TIMESTAMPING_RAW_HARDWARE,
-    SOF_TIMESTAMPING_RX_HARDWARE,
-    SOF_TIMESTAMPING_RX_SOFTWARE,
-    SOF_TIMESTAMPING_SOFTWARE,
-    SOL_CAN_RAW,
     SOL_SOCKET,
 )
 from anycan.wire.frames import encode_frame
 from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
-from anycan.wire.options import (
-    VcidOptions,
-    pack_filters,
-    pack_integer,
-    pack_vcid_options,
-    unpack_integers,
-)
+from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from anycan.exceptions import CanOSError
-    from anycan.frame import AnyFrame
+    from anycan.frame import AnyFrame, ErrorClass
     from anycan.network.base import Network
 
 RECEIVE_BATCH: Final = 128
 SEND_BATCH: Final = 64
-RECEIVE_BUFFER: Final = 4 * 1024 * 1024  # some 4,000 frames, half a second of a full 1 Mbit/s bus
-_HARDWARE_STAMPS: Final = (
-    SOF_TIMESTAMPING_RX_HARDWARE
-    | SOF_TIMESTAMPING_RX_SOFTWARE
-    | SOF_TIMESTAMPING_SOFTWARE
-    | SOF_TIMESTAMPING_RAW_HARDWARE
-)
-
-
-@attrs.frozen(kw_only=True)
-class RawOptions:
-    """The options of a raw CAN socket; :func:`anycan.open_raw` says what each means."""
-
-    filters: Filter | Iterable[CanFilter] | None = None
-    errors: ErrorClass | int = 0
-    fd: bool = True
-    xl: bool = False
-    vcid: VcidOptions | None = None
-    loopback: bool = True
-    receive_own: bool = False
-    join_filters: bool = False
-    timestamps: Literal["software", "hardware"] = attrs.field(
-        default="software", validator=attrs.validators.in_(("software", "hardware"))
-    )
-    receive_buffer: int | None = None
-    send_buffer: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.xl and not self.fd:
-            raise ValueError("a socket that takes CAN XL frames takes CAN FD too: leave fd=True")
-        if self.vcid is not None and not self.xl:
-            raise ValueError("vcid= is for CAN XL frames: it needs xl=True")
 
 
 class _InterfaceNames(dict[int, str | None]):
@@ -142,7 +86,7 @@ class RawSocket:
         self.sent = 0
         self.malformed = 0
         self.on_pending_error: Callable[[CanOSError], object] = _ignore
-        self._told_down = False  # since a frame was last received
+        self._told_down = False  # and nothing has been sent to the bound interface since
         self._dropped = 0
         self._names = _InterfaceNames(network)
         self._buffer = MessageBuffer(
@@ -151,7 +95,7 @@ class RawSocket:
             hardware_stamps=options.timestamps == "hardware",
         )
         self._addresses: dict[str | int, bytes] = {}
-        filters = _kernel_filters(options.filters)
+        filters = _pack(options.filters)
         # First of all, so that where there is no PF_CAN at all this is what is said.
         self._descriptor = open_descriptor(network, socket.SOCK_RAW, CAN_RAW, "can-raw")
         self.fd = self._descriptor.fileno()
@@ -159,67 +103,16 @@ class RawSocket:
         self._decode = self._buffer.decode
         try:
             self.index, self.interface = _find_interface(network, interface)
-            self._configure(filters)
+            self._setter = OptionSetter(self._descriptor, self.interface)
+            if filters is not None:
+                self._set_filters(filters)
+            if options.errors:
+                self.set_errors(options.errors)
+            self._setter.configure(options)
             self._bind()
         except BaseException:
             self._descriptor.close()
             raise
-
-    def _configure(self, filters: bytes | None) -> None:
-        """Set the options; a socket not yet bound receives nothing, so no frame slips through."""
-        options = self.options
-        if filters is not None:
-            self._set(CAN_RAW_FILTER, filters, "CAN_RAW_FILTER", "2.6.25")
-        if options.errors:
-            self.set_errors(options.errors)
-        if not options.loopback:
-            self._set(CAN_RAW_LOOPBACK, pack_integer(0), "CAN_RAW_LOOPBACK", "2.6.25")
-        if options.receive_own:
-            self._set(CAN_RAW_RECV_OWN_MSGS, pack_integer(1), "CAN_RAW_RECV_OWN_MSGS", "2.6.25")
-        if options.fd:
-            self._set(CAN_RAW_FD_FRAMES, pack_integer(1), "CAN_RAW_FD_FRAMES", "3.6")
-        if options.join_filters:
-            self._set(CAN_RAW_JOIN_FILTERS, pack_integer(1), "CAN_RAW_JOIN_FILTERS", "4.1")
-        if options.xl:
-            self._set(CAN_RAW_XL_FRAMES, pack_integer(1), "CAN_RAW_XL_FRAMES", "6.1")
-        if options.vcid is not None:
-            value = pack_vcid_options(options.vcid)
-            self._set(CAN_RAW_XL_VCID_OPTS, value, "CAN_RAW_XL_VCID_OPTS", "6.9")
-        if options.timestamps == "hardware":
-            value = pack_integer(_HARDWARE_STAMPS)
-            self._set(SO_TIMESTAMPING, value, "SO_TIMESTAMPING", "2.6.30", level=SOL_SOCKET)
-        else:
-            value = pack_integer(1)
-            self._set(SO_TIMESTAMPNS, value, "SO_TIMESTAMPNS", "2.6.22", level=SOL_SOCKET)
-        self._set(SO_RXQ_OVFL, pack_integer(1), "SO_RXQ_OVFL", "2.6.33", level=SOL_SOCKET)
-        # A small send buffer, so that a full one (which poll can see) is met before a full
-        # interface queue (which poll cannot see): the least the kernel gives, unless told.
-        value = pack_integer(options.send_buffer or 0)
-        self._set(SO_SNDBUF, value, "SO_SNDBUF", "2.0", level=SOL_SOCKET)
-        self._size_receive_buffer(options.receive_buffer or RECEIVE_BUFFER)
-
-    def _size_receive_buffer(self, size: int) -> None:
-        # The kernel doubles the value for its own overhead. The first form goes beyond
-        # net.core.rmem_max and needs CAP_NET_ADMIN.
-        value = pack_integer(size // 2)
-        try:
-            self._descriptor.setsockopt(SOL_SOCKET, SO_RCVBUFFORCE, value)
-        except PermissionError:
-            self._set(SO_RCVBUF, value, "SO_RCVBUF", "2.0", level=SOL_SOCKET)
-
-    def _set(
-        self,
-        option: int,
-        value: bytes,
-        name: str,
-        since: str,
-        *,
-        level: int = SOL_CAN_RAW,
-    ) -> None:
-        try:
-            self._descriptor.setsockopt(level, option, value)
-        except OSError as error:
-            raise explain_option(error, self.interface, name, since) from None
 
     def _bind(self) -> None:
         try:
@@ -228,16 +121,21 @@ class RawSocket:
             exists = self.network.interface_name(self.index) is not None
             raise explain_bind(error, self.interface, exists=exists) from None
 
-    def set_filters(self, filters: Filter | Iterable[CanFilter] | None) -> None:
+    def set_filters(
+        self, filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None
+    ) -> None:
         """Change which data and remote frames are received; None: all.
 
         Raises:
             FilterError: There are more than a socket takes; the old ones stay.
         """
-        value = _kernel_filters(filters)
+        value = _pack(filters)
         if value is None:
             value = pack_filters(Filter.all().to_kernel())
-        self._set(CAN_RAW_FILTER, value, "CAN_RAW_FILTER", "2.6.25")
+        self._set_filters(value)
+
+    def _set_filters(self, value: bytes) -> None:
+        self._setter.set(CAN_RAW_FILTER, value, "CAN_RAW_FILTER", "2.6.25")
 
     def set_errors(self, classes: ErrorClass | int) -> None:
         """Change which classes of error frames are received; 0: none.
@@ -247,7 +145,8 @@ class RawSocket:
         """
         if not 0 <= classes <= EFF_MASK:
             raise FilterError(f"error classes are 0 to 0x1FFFFFFF, not {classes:#x}")
-        self._set(CAN_RAW_ERR_FILTER, pack_integer(classes), "CAN_RAW_ERR_FILTER", "2.6.25")
+        value = pack_integer(classes)
+        self._setter.set(CAN_RAW_ERR_FILTER, value, "CAN_RAW_ERR_FILTER", "2.6.25")
 
     def receive(self) -> list[AnyFrame]:
         """Give the frames that wait, up to a batch; empty when those that waited were malformed.
@@ -264,7 +163,6 @@ class RawSocket:
         except OSError as error:
             self._told_down = True
             raise self._explain_pending(error) from None
-        self._told_down = False
         frames = self._decode(count, self._names, self.interface)
         self.received += count
         if len(frames) != count:
@@ -292,41 +190,58 @@ class RawSocket:
         """
         frames = frames[:SEND_BATCH]
         if interface is None and not self.index:
-            interface = frames[0].interface
+            interface = getattr(frames[0], "interface", None)
             frames = _to_one_interface(frames)
-        address = None if interface is None else self._address(interface)
         payloads = [encode_frame(frame) for frame in frames]
         try:
-            count = self._descriptor.send(payloads, address)
+            if interface is None:
+                count = self._send_to_bound(payloads)
+            else:
+                count = self._send_to(payloads, interface)
+        except CanOSError:
+            raise
         except OSError as error:
-            if error.errno not in {errno.ENETDOWN, errno.ENODEV}:
-                raise self._explain_refusal(error, frames[0], interface) from None
-            count = self._send_again(error, payloads, address, frames[0], interface)
+            raise self._explain_refusal(error, frames[0], interface) from None
         self.sent += count
         return count
 
-    def _send_again(
-        self,
-        error: OSError,
-        payloads: Sequence[bytes],
-        address: bytes | None,
-        frame: AnyFrame,
-        interface: str | int | None,
-    ) -> int:
-        """Send again after what may have been the socket's pending error.
-
-        That one tells of the bound interface's past, and is meant for whoever receives; the next
-        send call that comes along gets it instead, and says nothing of this frame. Only a second
-        refusal does.
-        """
+    def _send_to_bound(self, payloads: Sequence[bytes]) -> int:
+        if self._told_down:
+            self._take_pending_error()
         try:
-            count = self._descriptor.send(payloads, address)
-        except OSError as second:
-            if second.errno != errno.ENETDOWN or not self._told_down:
-                self._tell(error)
-            raise self._explain_refusal(second, frame, interface) from None
-        self._tell(error)
+            count = self._descriptor.send(payloads)
+        except OSError as error:
+            if self._told_down or error.errno not in {errno.ENETDOWN, errno.ENODEV}:
+                raise
+            # What nobody has been told yet is a pending error of the interface's past, and says
+            # nothing of these frames; only a second refusal does.
+            self._tell(error)
+            count = self._descriptor.send(payloads)
+        self._told_down = False
         return count
+
+    def _send_to(self, payloads: Sequence[bytes], interface: str | int) -> int:
+        if self.index:
+            # Otherwise nobody could tell the bound interface's pending error from a refusal.
+            self._take_pending_error()
+        known = self._addresses.get(interface)
+        address = known or self._address(interface)
+        try:
+            return self._descriptor.send(payloads, address)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            del self._addresses[interface]
+            if known is None:
+                raise
+        # It was removed since it was looked up. Another one may have its name by now.
+        return self._descriptor.send(payloads, self._address(interface))
+
+    def _take_pending_error(self) -> None:
+        """Hand a pending error, if there is one, on to whoever receives."""
+        (number,) = unpack_integers(self._descriptor.getsockopt(SOL_SOCKET, SO_ERROR, 4))
+        if number:
+            self._tell(OSError(number, os.strerror(number)))
 
     def _tell(self, error: OSError) -> None:
         """Hand a pending error on to whoever receives."""
@@ -347,8 +262,6 @@ class RawSocket:
                 return BlockingIOError(errno.ENOBUFS, error.strerror)
             case errno.ENXIO if interface is None and self.interface is not None:
                 return interface_removed(self.interface)
-            case errno.ENXIO if interface is not None:
-                self._addresses.pop(interface, None)  # it may come back under another index
         name = self.interface if interface is None else self._name_of(interface)
         reason = ""
         if error.errno in {errno.EINVAL, errno.EMSGSIZE}:
@@ -403,6 +316,7 @@ class RawSocket:
         """Close the socket; the counters stay."""
         _ = self.dropped
         self._descriptor.close()
+        self.fd = -1  # the number may soon be another's
 
 
 def _ignore(_: CanOSError) -> None:
@@ -415,24 +329,22 @@ def _find_interface(network: Network, interface: str | int | None) -> tuple[int,
         return 0, None
     if isinstance(interface, str):
         return network.interface_index(interface), interface
+    if isinstance(interface, bool) or not isinstance(interface, int):
+        raise TypeError(f"an interface is its name, its index or None, not {interface!r}")
     name = network.interface_name(interface)
     if name is None:
-        raise unknown_interface(f"of index {interface}")
+        raise unknown_interface(f"of index {interface}", None)
     return interface, name
 
 
-def _kernel_filters(filters: Filter | Iterable[CanFilter] | None) -> bytes | None:
-    if filters is None:
-        return None
-    if isinstance(filters, Filter):
-        return pack_filters(filters.to_kernel())
-    return pack_filters(filters)
+def _pack(filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None) -> bytes | None:
+    return None if filters is None else pack_filters(kernel_filters(filters))
 
 
 def _to_one_interface(frames: Sequence[AnyFrame]) -> Sequence[AnyFrame]:
     """Give the first frames that go to the same interface as the very first."""
-    interface = frames[0].interface
+    interface = getattr(frames[0], "interface", None)
     for position, frame in enumerate(frames):
-        if frame.interface != interface:
+        if getattr(frame, "interface", None) != interface:
             return frames[:position]
     return frames

@@ -13,6 +13,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from anycan.sockets.errors import explain_open
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,7 +39,11 @@ class UserDescriptor:
     def __init__(self, network: UserNetwork) -> None:
         self._socket = network._open_socket(self._changed)  # noqa: SLF001 - hidden from users alone
         self._core: RawSocketCore | _ClosedCore = self._socket
-        self._own, self._peer = socket.socketpair()
+        try:
+            self._own, self._peer = socket.socketpair()
+        except OSError as error:  # there are no descriptors left
+            self._socket.close()
+            raise explain_open(error, "") from None
         self._own.setblocking(False)
         self._peer.setblocking(False)
         self._own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
