@@ -69,6 +69,16 @@ def test_completion(shell: str) -> None:
         ["play"],
         ["play", "x", "--speed", "0"],
         ["gen", "vcan0", "-g", "-1"],
+        ["gen", "vcan0", "-g", "inf"],
+        ["gen", "vcan0", "-n", "9" * 30],
+        ["send", "vcan0", "123#", "--interval", "inf"],
+        ["send", "vcan0", "123#", "--interval", "nan"],
+        ["dump", "-T", "nan"],
+        ["dump", "-r", "2147483648"],
+        ["play", "x", "--speed", "inf"],
+        ["demo", "--speed", "nan"],
+        ["demo", "--seconds", "inf"],
+        ["demo", "--seconds", "1e9"],
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(

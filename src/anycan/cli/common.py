@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
 from cyclopts import Parameter, validators
@@ -12,8 +13,17 @@ from cyclopts import Parameter, validators
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-POSITIVE = validators.Number(gt=0)
-NOT_NEGATIVE = validators.Number(gte=0)
+
+def _check_finite(_type: object, value: float | None) -> None:
+    """Refuse *inf* and *nan*, which float() reads and no clock understands."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("Must be a finite number.")
+
+
+POSITIVE: Final = (_check_finite, validators.Number(gt=0))
+NOT_NEGATIVE: Final = (_check_finite, validators.Number(gte=0))
+COUNT: Final = validators.Number(gt=0, lte=sys.maxsize)  # what can be counted to
+BUFFER_SIZE: Final = validators.Number(gt=0, lte=2**31 - 1)  # a C int, to the kernel
 
 NetworkOption = Annotated[
     str | None,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import anyio
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from anycan import (
     CanOSError,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _INTERFACES: Final = ("demo0", "demo1")
 _LONGEST: Final = 10.0  # seconds that a replay lasts when nobody says how fast it is to be
+_SECONDS: Final = validators.Number(lte=600)  # of driving: 400,000 frames, made before it begins
 
 EXAMPLES: Final = """\
 **Examples**
@@ -45,7 +46,7 @@ async def demo(
     *,
     log: Annotated[str | None, Parameter(name=["--log", "-l"])] = None,
     network: Literal["user", "kernel"] = "user",
-    seconds: Annotated[float, Parameter(validator=POSITIVE)] = 10.0,
+    seconds: Annotated[float, Parameter(validator=(*POSITIVE, _SECONDS))] = 10.0,
     speed: Annotated[float | None, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = None,
     fast: Annotated[bool, Parameter(name=["--fast", "-t"])] = False,
     skip_errors: bool = False,
@@ -60,7 +61,7 @@ async def demo(
         log: A candump log to replay, instead of a vehicle that is not there.
         network: *user*: a network in this program, without any right; *kernel*: two vcan
             interfaces, made for it and removed again, which needs root.
-        seconds: How long the vehicle drives.
+        seconds: How long the vehicle drives, up to 600.
         speed: How many times faster than recorded; without it 1, or so much that it takes no more
             than 10 seconds.
         fast: Replay as fast as it goes.

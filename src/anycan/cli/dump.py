@@ -10,7 +10,16 @@ import anyio
 from cyclopts import Parameter
 
 from anycan import InterfaceDownError, LogFormatter, RawEndpoint, ScreenFormatter, open_raw
-from anycan.cli.common import POSITIVE, NetworkOption, counted, emit, say, summary_if_interrupted
+from anycan.cli.common import (
+    BUFFER_SIZE,
+    COUNT,
+    POSITIVE,
+    NetworkOption,
+    counted,
+    emit,
+    say,
+    summary_if_interrupted,
+)
 from anycan.cli.source import Source
 
 if TYPE_CHECKING:
@@ -37,7 +46,7 @@ async def dump(
     timestamps: Annotated[
         Literal["a", "d", "z", "A"] | None, Parameter(name=["--timestamps", "-t"])
     ] = None,
-    count: Annotated[int | None, Parameter(name=["--count", "-n"], validator=POSITIVE)] = None,
+    count: Annotated[int | None, Parameter(name=["--count", "-n"], validator=COUNT)] = None,
     idle_ms: Annotated[
         float | None, Parameter(name=["--idle-ms", "-T"], validator=POSITIVE)
     ] = None,
@@ -49,7 +58,7 @@ async def dump(
     hardware_timestamps: Annotated[bool, Parameter(name=["--hardware-timestamps", "-H"])] = False,
     log: Annotated[str | None, Parameter(name=["--log", "-l"])] = None,
     receive_buffer: Annotated[
-        int | None, Parameter(name=["--receive-buffer", "-r"], validator=POSITIVE)
+        int | None, Parameter(name=["--receive-buffer", "-r"], validator=BUFFER_SIZE)
     ] = None,
     xl: bool = False,
     network: NetworkOption = None,

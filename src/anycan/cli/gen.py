@@ -12,8 +12,8 @@ from cyclopts import Parameter
 
 from anycan import FdFrame, Filter, Frame, ParseError, RemoteFrame, open_raw
 from anycan.cli.common import (
+    COUNT,
     NOT_NEGATIVE,
-    POSITIVE,
     NetworkOption,
     counted,
     emit,
@@ -46,7 +46,7 @@ async def gen(
     /,
     *,
     gap_ms: Annotated[float, Parameter(name=["--gap-ms", "-g"], validator=NOT_NEGATIVE)] = 200.0,
-    count: Annotated[int | None, Parameter(name=["--count", "-n"], validator=POSITIVE)] = None,
+    count: Annotated[int | None, Parameter(name=["--count", "-n"], validator=COUNT)] = None,
     id: Annotated[str, Parameter(name=["--id", "-I"])] = "r",  # noqa: A002 - the field's own term
     length: Annotated[str, Parameter(name=["--length", "-L"])] = "r",
     data: Annotated[str, Parameter(name=["--data", "-D"])] = "r",

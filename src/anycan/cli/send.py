@@ -8,7 +8,7 @@ import anyio
 from cyclopts import Parameter
 
 from anycan import Filter, Frame, XlFrame, open_raw
-from anycan.cli.common import NOT_NEGATIVE, POSITIVE, NetworkOption, counted, summary_if_interrupted
+from anycan.cli.common import COUNT, NOT_NEGATIVE, NetworkOption, counted, summary_if_interrupted
 
 EXAMPLES: Final = """\
 **Examples**
@@ -24,7 +24,7 @@ async def send(
     first: Annotated[str, Parameter(name="FRAME")],
     /,
     *more: Annotated[str, Parameter(name="FRAME")],
-    count: Annotated[int, Parameter(name=["--count", "-n"], validator=POSITIVE)] = 1,
+    count: Annotated[int, Parameter(name=["--count", "-n"], validator=COUNT)] = 1,
     interval: Annotated[float, Parameter(name=["--interval", "-g"], validator=NOT_NEGATIVE)] = 0.0,
     network: NetworkOption = None,
 ) -> int:
