@@ -96,8 +96,8 @@ def check_identifier(identifier: SupportsIndex, extended: bool | None) -> tuple[
     if not 0 <= number <= (EFF_MASK if extended else SFF_MASK):
         if number <= EFF_MASK and number >= 0:
             raise FrameError(
-                f"identifier 0x{number:X} needs 29 bits: leave out extended=False, or use an"
-                " identifier up to 0x7FF"
+                f"identifier 0x{number:X} needs 29 bits: leave out extended=False (in candump's"
+                f" notation: write eight digits, {number:08X}), or use an identifier up to 0x7FF"
             )
         raise FrameError(
             f"identifier {number:#x} is out of range: 0 to 0x7FF (11 bits),"
