@@ -79,6 +79,14 @@ def test_completion(shell: str) -> None:
         ["demo", "--speed", "nan"],
         ["demo", "--seconds", "inf"],
         ["demo", "--seconds", "1e9"],
+        ["dump", "can0,zz"],
+        ["dump", ",123:7FF"],
+        ["send", "can0", "zzz"],
+        ["send", "can0", "FFF#11"],
+        ["gen", "can0", "--id", "zz"],
+        ["gen", "can0", "-R", "-f"],
+        ["play", "/dev/null", "can0"],
+        ["play", "/dev/null", "--loop", "3"],
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(

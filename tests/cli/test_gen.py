@@ -124,10 +124,12 @@ def test_with_a_gap_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["--length", "65", "--fd"], "--length is r, i, or 0 to 64, not '65'"),
         (["--length", "٣"], "--length is r, i, or 0 to 8 (to 64 with --fd), not '٣'"),
         (["--data", "123"], "--data is r, i, or bytes in hex, not '123'"),
+        (["-R", "-f"], "--remote is for classical CAN: CAN FD has no remote frames"),
+        (["-R", "-b"], "--remote is for classical CAN: CAN FD has no remote frames"),
     ],
 )
 def test_what_cannot_be_generated(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gen", "vcan0", *arguments]) == 1
-    assert capsys.readouterr() == ("", f"anycan: {message}\n")
+    assert main(["gen", "vcan0", *arguments]) == 2
+    assert capsys.readouterr() == ("", f"anycan: {message}. See --help.\n")

@@ -97,7 +97,7 @@ def test_an_unknown_interface_and_what_to_do(log: Path) -> None:
 
 @pytest.mark.parametrize("mapping", ["vcan0", "=can0", "vcan0="])
 def test_what_is_no_mapping(log: Path, mapping: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["play", str(log), mapping]) == 1
+    assert main(["play", str(log), mapping]) == 2
     assert f"not a mapping: {mapping!r}" in capsys.readouterr().err
 
 
@@ -125,9 +125,9 @@ def test_standard_input_cannot_be_played_twice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe(monkeypatch, b"")
-    assert main(["play", "-", "--loop", "2"]) == 1
+    assert main(["play", "-", "--loop", "2"]) == 2
     assert capsys.readouterr().err == (
-        "anycan: --loop needs a file, and '-' can be read once only\n"
+        "anycan: --loop needs a file, and '-' can be read once only. See --help.\n"
     )
 
 

@@ -28,7 +28,7 @@ def test_frames_of_all_kinds_in_their_order() -> None:
     ("arguments", "message"),
     [
         (["12#11"], "not a frame in candump's notation: '12#11'"),
-        (["FFF#11"], "identifier 0xFFF needs 29 bits"),
+        (["FFF#11"], "(in candump's notation: write eight digits, 00000FFF)"),
         (["123#112233445566778899"], "carries 0 to 8 bytes of data, not 9"),
         (["123#11", "123#1"], "odd number of hex digits"),
     ],
@@ -36,7 +36,7 @@ def test_frames_of_all_kinds_in_their_order() -> None:
 def test_what_cannot_be_sent(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["send", "vcan0", *arguments]) == 1
+    assert main(["send", "vcan0", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("anycan: ")

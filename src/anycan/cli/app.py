@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from anycan import CanError
 from anycan.cli import demo, dump, gen, play, send
-from anycan.cli.common import say
+from anycan.cli.common import UsageError, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,6 +58,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except CycloptsError as error:
         say(f"{error} See --help.")
+        return _WRONG
+    except UsageError as error:
+        say(f"{error}. See --help.")
         return _WRONG
     except Exception as error:  # noqa: BLE001 - _report raises again what it does not know
         return _report(error)

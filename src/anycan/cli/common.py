@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import anyio
 from cyclopts import Parameter, validators
 
+from anycan import FilterError, FrameError, ParseError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -33,6 +35,19 @@ NetworkOption = Annotated[
         " Default: what the variable ANYCAN_NETWORK says, else the kernel.",
     ),
 ]
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be."""
+
+
+@contextmanager
+def reading_arguments() -> Iterator[None]:
+    """Make of an argument that is no frame, filter or number a wrong command line."""
+    try:
+        yield
+    except (FilterError, FrameError, ParseError) as error:
+        raise UsageError(str(error)) from None
 
 
 def say(text: str) -> None:

@@ -17,6 +17,7 @@ from anycan.cli.common import (
     NetworkOption,
     counted,
     emit,
+    reading_arguments,
     say,
     summary_if_interrupted,
 )
@@ -88,7 +89,8 @@ async def dump(
         xl: Receive CAN XL frames too.
         network: Where the interfaces are.
     """
-    listened = [Source.parse(text) for text in sources or ("any",)]
+    with reading_arguments():
+        listened = [Source.parse(text) for text in sources or ("any",)]
     async with AsyncExitStack() as stack:
         endpoints = [
             await stack.enter_async_context(

@@ -10,11 +10,12 @@ import anyio
 import attrs
 from cyclopts import Parameter
 
-from anycan import FdFrame, Filter, Frame, ParseError, RemoteFrame, open_raw
+from anycan import FdFrame, Filter, Frame, RemoteFrame, open_raw
 from anycan.cli.common import (
     COUNT,
     NOT_NEGATIVE,
     NetworkOption,
+    UsageError,
     counted,
     emit,
     summary_if_interrupted,
@@ -78,19 +79,22 @@ async def gen(
         fd: CAN FD frames.
         brs: CAN FD frames with the bit rate switch.
         esi: CAN FD frames with the error state indicator.
-        remote: Remote frames.
+        remote: Remote frames, of classical CAN.
         mix: All kinds, at random.
         seed: Makes random ones the same each time.
         no_loopback: Hide the frames from other programs on this host.
         verbose: Print what is sent.
         network: Where the interfaces are.
     """
+    fd = fd or brs or esi
+    if remote and fd:
+        raise UsageError("--remote is for classical CAN: CAN FD has no remote frames")
     generator = Generator(
         id=_parse_id(id),
-        length=_parse_length(length, fd or brs or esi or mix),
+        length=_parse_length(length, fd or mix),
         data=_parse_data(data),
         extended=extended,
-        fd=fd or brs or esi,
+        fd=fd,
         brs=brs,
         esi=esi,
         remote=remote,
@@ -213,7 +217,7 @@ def _parse_id(text: str) -> Mode | int:
     except ValueError:
         number = -1
     if not 0 <= number <= 0x1FFFFFFF:
-        raise ParseError(f"--id is r, i, or 0 to 1FFFFFFF in hex, not {text!r}", text)
+        raise UsageError(f"--id is r, i, or 0 to 1FFFFFFF in hex, not {text!r}")
     return number
 
 
@@ -223,7 +227,7 @@ def _parse_length(text: str, fd: bool) -> Mode | int:
     most = 64 if fd else 8
     if len(text) > 3 or not (text.isascii() and text.isdigit()) or int(text) > most:
         beyond = "" if fd else " (to 64 with --fd)"
-        raise ParseError(f"--length is r, i, or 0 to {most}{beyond}, not {text!r}", text)
+        raise UsageError(f"--length is r, i, or 0 to {most}{beyond}, not {text!r}")
     return int(text)
 
 
@@ -233,4 +237,4 @@ def _parse_data(text: str) -> Mode | bytes:
     try:
         return bytes.fromhex(text.replace(".", ""))
     except ValueError:
-        raise ParseError(f"--data is r, i, or bytes in hex, not {text!r}", text) from None
+        raise UsageError(f"--data is r, i, or bytes in hex, not {text!r}") from None

@@ -12,11 +12,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from anycan import Filter, ParseError, UnknownInterfaceError, open_raw
+from anycan import Filter, UnknownInterfaceError, open_raw
 from anycan.cli.common import (
     NOT_NEGATIVE,
     POSITIVE,
     NetworkOption,
+    UsageError,
     counted,
     say,
 )
@@ -77,7 +78,7 @@ async def play(
     async with AsyncExitStack() as stack:
         log = stack.enter_context(open_log(file))
         if log.size is None and loop != 1:
-            raise ParseError(f"--loop needs a file, and {file!r} can be read once only", file)
+            raise UsageError(f"--loop needs a file, and {file!r} can be read once only")
         endpoints: dict[str, RawEndpoint | None] = {}
 
         async def target(interface: str) -> RawEndpoint | None:
@@ -124,10 +125,9 @@ def _parse_mapping(text: str) -> tuple[str, str]:
     """Read ``TO=FROM``; give FROM and TO."""
     to, sign, source = text.partition("=")
     if not (to and sign and source):
-        raise ParseError(
+        raise UsageError(
             f"not a mapping: {text!r}; write TO=FROM, such as vcan0=can0 to send to vcan0 what"
-            " the log has of can0",
-            text,
+            " the log has of can0"
         )
     return source, to
 

@@ -8,7 +8,14 @@ import anyio
 from cyclopts import Parameter
 
 from anycan import Filter, Frame, XlFrame, open_raw
-from anycan.cli.common import COUNT, NOT_NEGATIVE, NetworkOption, counted, summary_if_interrupted
+from anycan.cli.common import (
+    COUNT,
+    NOT_NEGATIVE,
+    NetworkOption,
+    counted,
+    reading_arguments,
+    summary_if_interrupted,
+)
 
 EXAMPLES: Final = """\
 **Examples**
@@ -42,7 +49,8 @@ async def send(
         interval: Seconds from one time to the next.
         network: Where the interfaces are.
     """
-    frames = [Frame.parse(text) for text in (first, *more)]
+    with reading_arguments():
+        frames = [Frame.parse(text) for text in (first, *more)]
     xl = any(isinstance(frame, XlFrame) for frame in frames)
     async with open_raw(interface, filters=Filter.none(), xl=xl, network=network) as can:
         start = anyio.current_time()
