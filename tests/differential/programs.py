@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 from hypothesis import strategies
@@ -18,7 +19,12 @@ from hypothesis import strategies
 from anycan.sockets.networks import open_descriptor
 from anycan.wire.constants import (
     CAN_RAW,
+    SK_MEMINFO_VARS,
+    SO_ERROR,
+    SO_MEMINFO,
+    SO_RCVBUF,
     SO_RXQ_OVFL,
+    SO_SNDBUF,
     SO_TIMESTAMPNS,
     SOL_CAN_RAW,
     SOL_SOCKET,
@@ -35,7 +41,7 @@ SOCKETS = 3
 INTERFACES = ("flexible", "classical", "long")
 MTUS = {"flexible": 72, "classical": 16, "long": 2060}
 
-Outcome: TypeAlias = "str | int | bytes | list[tuple[bytes, int, str | None]] | None"
+Outcome: TypeAlias = "str | int | bytes | list[Any] | None"
 
 
 class Stage(Protocol):
@@ -53,6 +59,9 @@ class Stage(Protocol):
 
     def up(self, interface: str) -> None:
         """Bring a link up."""
+
+    def replace(self, interface: str) -> None:
+        """Remove an interface, and add one of the same name, up."""
 
 
 @attrs.frozen
@@ -105,7 +114,39 @@ class Link:
     up: bool
 
 
-Step: TypeAlias = "Bind | Set | Get | Send | Receive | Link"
+@attrs.frozen
+class Replace:
+    """Remove an interface, and add another one of its name."""
+
+    interface: str
+
+
+@attrs.frozen
+class Buffer:
+    """Set the size of a socket's buffer."""
+
+    who: int
+    option: int
+    size: int
+
+
+@attrs.frozen
+class Memory:
+    """Ask for the sizes of the buffers, what they hold, and what was dropped."""
+
+    who: int
+
+
+@attrs.frozen
+class Flood:
+    """Send a payload many times."""
+
+    who: int
+    payload: bytes
+    count: int
+
+
+Step: TypeAlias = "Bind | Set | Get | Send | Receive | Link | Replace | Buffer | Memory | Flood"
 
 _who = strategies.integers(0, SOCKETS - 1)
 _interface = strategies.sampled_from(INTERFACES)
@@ -188,6 +229,15 @@ def steps() -> SearchStrategy[Step]:
         strategies.builds(Send, _who, _payload, strategies.none()),
         strategies.builds(Receive, _who),
         strategies.builds(Link, _interface, strategies.booleans()),
+        strategies.builds(Replace, _interface),
+        strategies.builds(
+            Buffer,
+            _who,
+            strategies.sampled_from([SO_RCVBUF, SO_SNDBUF]),
+            strategies.sampled_from([0, 2000, 5000, 20_000]),
+        ),
+        strategies.builds(Memory, _who),
+        strategies.builds(Flood, _who, _payload, strategies.sampled_from([3, 30])),
     )
 
 
@@ -208,7 +258,7 @@ def run(program: list[Step], stage: Stage) -> list[Outcome]:
             descriptor.close()
 
 
-def _outcome(
+def _outcome(  # noqa: C901, PLR0911 - one case for each kind of step
     step: Step, descriptors: list[Descriptor], stage: Stage, buffer: MessageBuffer
 ) -> Outcome:
     try:
@@ -227,6 +277,18 @@ def _outcome(
                 return _receive(descriptors[who], stage, buffer)
             case Link(interface, up):
                 (stage.up if up else stage.down)(interface)
+            case Replace(interface):
+                stage.replace(interface)
+            case Buffer(who, option, size):
+                descriptors[who].setsockopt(SOL_SOCKET, option, struct.pack("=i", size))
+            case Memory(who):
+                memory = descriptors[who].getsockopt(SOL_SOCKET, SO_MEMINFO, 4 * SK_MEMINFO_VARS)
+                return [
+                    descriptors[who].getsockopt(SOL_SOCKET, SO_ERROR, 4),
+                    *struct.unpack("=4I16xI", memory),
+                ]
+            case Flood(who, payload, count):
+                return [descriptors[who].send([payload]) for _ in range(count)]
     except OSError as error:
         return errno.errorcode[error.errno or 0]
     return None
@@ -244,7 +306,7 @@ def _receive(
     descriptor: Descriptor, stage: Stage, buffer: MessageBuffer
 ) -> list[tuple[bytes, int, str | None]]:
     count = descriptor.receive(buffer)
-    roles = {
-        stage.network.interface_index(stage.name(interface)): interface for interface in INTERFACES
-    }
+    roles: defaultdict[int, str | None] = defaultdict(lambda: "gone")
+    for interface in INTERFACES:
+        roles[stage.network.interface_index(stage.name(interface))] = interface
     return [buffer.message(position, roles) for position in range(count)]

@@ -36,12 +36,21 @@ class KernelStage:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         for interface in INTERFACES:
-            name = self.name(interface)
-            self._run(f"ip link add dev {name} type vcan")
-            self._run(f"ip link set {name} mtu {MTUS[interface]} up")
+            self._run(*self._addition(interface))
 
-    def _run(self, command: str) -> None:
-        subprocess.run(command.split(), check=True)  # noqa: S603 - our own words
+    def _addition(self, interface: str) -> tuple[str, str]:
+        name = self.name(interface)
+        return (
+            f"link add dev {name} type vcan",
+            f"link set {name} mtu {MTUS[interface]} up",
+        )
+
+    def _run(self, *commands: str) -> None:
+        subprocess.run(
+            ["ip", "-batch", "-"],  # noqa: S607 - wherever it is
+            input="\n".join(commands).encode(),
+            check=True,
+        )
 
     def name(self, interface: str) -> str:
         return f"diff{interface}"
@@ -59,10 +68,12 @@ class KernelStage:
         flags = self._flags(interface, _SIOCGIFFLAGS, 0)
         self._flags(interface, _SIOCSIFFLAGS, flags & ~_IFF_UP)
 
+    def replace(self, interface: str) -> None:
+        self._run(f"link del {self.name(interface)}", *self._addition(interface))
+
     def close(self) -> None:
         self._socket.close()
-        for interface in INTERFACES:
-            self._run(f"ip link del {self.name(interface)}")
+        self._run(*(f"link del {self.name(interface)}" for interface in INTERFACES))
 
 
 class UserStage:
@@ -81,6 +92,10 @@ class UserStage:
 
     def down(self, interface: str) -> None:
         self.network.set_down(interface)
+
+    def replace(self, interface: str) -> None:
+        self.network.remove(interface)
+        self.network.add_vcan(interface, mtu=MTUS[interface])
 
 
 @pytest.fixture(scope="module")
