@@ -87,6 +87,7 @@ def test_completion(shell: str) -> None:
         ["gen", "can0", "-R", "-f"],
         ["play", "/dev/null", "can0"],
         ["play", "/dev/null", "--loop", "3"],
+        ["play", "/dev/null", "--fast", "--speed", "2"],
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(

@@ -71,6 +71,16 @@ def test_two_interfaces_onto_one(log: Path) -> None:
     assert [name for name, _ in played(log, "vcan0=can0", "vcan0=can1", fast=True)] == ["vcan0"] * 3
 
 
+def test_one_interface_onto_two(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = played(log, "vcan0=can0", "can1=can0", "vcan0=can0", fast=True)
+    for name in ("vcan0", "can1"):
+        assert [text for target, text in frames if target == name] == ["123#01", "125##5AA"]
+    assert len(frames) == 4
+    assert capsys.readouterr().err == (
+        "anycan: 4 frames sent, 1 left out (of interfaces that are not mapped)\n"
+    )
+
+
 def test_again_and_again(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(played(log, fast=True, loop=3)) == 9
     assert capsys.readouterr().err == "anycan: 9 frames sent\n"
@@ -86,13 +96,86 @@ def test_a_garbled_line_stops_it(log: Path, capsys: pytest.CaptureFixture[str]) 
 def test_garbled_lines_left_out_and_counted(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log.write_bytes(b"(1.0) can0 123#01\n\xff\x00garbage\n(1.0) can0 123#02\n")
     assert played(log, skip_errors=True) == [("can0", "123#01"), ("can0", "123#02")]
-    assert capsys.readouterr().err == "anycan: 2 frames sent, 1 garbled line skipped\n"
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"anycan: {log}:2: ")
+    assert first.endswith("; skipped")
+    assert second == "anycan: 2 frames sent, 1 garbled line skipped"
+
+
+def test_of_many_garbled_lines_the_first_are_told(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_text("(1.0) can0 123#01\n" + "garbage\n" * 10)
+    assert len(played(log, skip_errors=True, fast=True, loop=50)) == 50
+    lines = capsys.readouterr().err.splitlines()
+    assert [
+        line.startswith(f"anycan: {log}:{number}: ") for number, line in enumerate(lines, 2)
+    ] == ([True] * 10 + [False] * 2)
+    assert lines[10:] == [
+        "anycan: further garbled lines are skipped and counted",
+        "anycan: 50 frames sent, 500 garbled lines skipped",
+    ]
+
+
+def test_a_garbled_frame_of_any_length_is_told_in_short(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_text(f"(1.0) can0 {'x' * 50_000}\n")
+    assert main(["play", str(log)]) == 1
+    assert len(capsys.readouterr().err) < 1000
+
+
+def test_a_line_without_end_is_garbled(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play", "/dev/zero"]) == 1
+    assert capsys.readouterr().err == (
+        "anycan: 0 frames sent\nanycan: /dev/zero:1: a line of more than 65,536 bytes\n"
+    )
+
+
+def test_a_line_that_is_too_long_is_skipped_to_its_end(log: Path) -> None:
+    good = "(1.0) can0 123#01\n"
+    log.write_text(good + "x" * 1_000_000 + "\n" + good + "garbage\n" + good + "y" * 200_000)
+
+    async def run() -> tuple[list[str], list[LogParseError]]:
+        errors: list[LogParseError] = []
+        with open_log(str(log)) as file:
+            records = [
+                str(record) async for piece in file.records(errors.append) for record in piece
+            ]
+            assert file.position == file.size
+        return records, errors
+
+    records, errors = anyio.run(run)
+    assert len(records) == 3
+    assert [error.line for error in errors] == [2, 4, 6]
+
+
+def test_a_long_line_is_read_in_time_that_grows_with_it(log: Path) -> None:
+    log.write_bytes(b"x" * 50_000_000)
+    errors: list[LogParseError] = []
+
+    async def run() -> None:
+        with open_log(str(log)) as file, anyio.fail_after(5):
+            async for _ in file.records(errors.append):
+                pass
+
+    anyio.run(run)
+    assert [error.line for error in errors] == [1]
 
 
 def test_an_unknown_interface_and_what_to_do(log: Path) -> None:
     log.write_text("(1.0) can9 123#01\n")
     with pytest.raises(OSError, match=rf"anycan play {log} vcan0=can9"):
         played(log)
+
+
+def test_what_was_due_before_an_unknown_interface_is_sent(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_text("(1.0) can0 123#01\n(1.0) can0 123#02\n(1.0) can9 123#03\n")
+    with pytest.raises(OSError, match="can9"):
+        played(log)
+    assert capsys.readouterr().err == "anycan: 2 frames sent\n"
 
 
 @pytest.mark.parametrize("mapping", ["vcan0", "=can0", "vcan0="])
@@ -180,8 +263,8 @@ def times(monkeypatch: pytest.MonkeyPatch, speed: float | None, lines: list[str]
     monkeypatch.setattr(anyio, "current_time", lambda: endpoint.now)
     monkeypatch.setattr(anyio, "sleep", endpoint.sleep)
 
-    async def target(_name: str) -> FakeEndpoint:
-        return endpoint
+    async def target(_name: str) -> list[FakeEndpoint]:
+        return [endpoint]
 
     async def run() -> None:
         player = Player(target, speed)  # type: ignore[arg-type]  # a stand-in

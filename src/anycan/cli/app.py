@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from anycan import CanError
 from anycan.cli import demo, dump, gen, play, send
-from anycan.cli.common import UsageError, say
+from anycan.cli.common import UsageError, say, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,4 +93,4 @@ def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return f"{name}{error.strerror}"
-    return str(error)
+    return shortened(str(error))

@@ -25,6 +25,7 @@ def _check_finite(_type: object, value: float | None) -> None:
 POSITIVE: Final = (_check_finite, validators.Number(gt=0))
 NOT_NEGATIVE: Final = (_check_finite, validators.Number(gte=0))
 COUNT: Final = validators.Number(gt=0, lte=sys.maxsize)  # what can be counted to
+_MOST_CHARACTERS: Final = 400
 BUFFER_SIZE: Final = validators.Number(gt=0, lte=2**31 - 1)  # a C int, to the kernel
 
 NetworkOption = Annotated[
@@ -64,6 +65,11 @@ def emit(text: str) -> None:
 def counted(number: int, noun: str) -> str:
     """Give a number and its noun: ``1 frame``, ``6,158 frames``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(text: str) -> str:
+    """Cut what quotes a line of any length to what a terminal has room for."""
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 @contextmanager

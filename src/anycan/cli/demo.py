@@ -12,7 +12,6 @@ from cyclopts import Parameter, validators
 from anycan import (
     CanOSError,
     ErrorFrame,
-    LogParseError,
     ParseError,
     UserNetwork,
     XlFrame,
@@ -21,7 +20,7 @@ from anycan import (
 from anycan.cli import vehicle
 from anycan.cli.common import POSITIVE, counted, emit, say, summary_if_interrupted
 from anycan.cli.live import LiveView
-from anycan.cli.logfile import open_log
+from anycan.cli.logfile import GarbledLines, open_log
 from anycan.cli.scenario import open_scenario
 
 if TYPE_CHECKING:
@@ -95,14 +94,14 @@ async def demo(
 
 async def _load(path: str, skip_errors: bool) -> list[LogRecord]:
     records: list[LogRecord] = []
-    garbled: list[LogParseError] = []
+    garbled = GarbledLines()
     with open_log(path) as log:
-        async for piece in log.records(garbled.append if skip_errors else None):
+        async for piece in log.records(garbled.note if skip_errors else None):
             records += piece
     # A controller's reports never were on a bus, and these interfaces are not made for CAN XL.
     playable = [record for record in records if not isinstance(record.frame, (ErrorFrame, XlFrame))]
-    if garbled:
-        say(f"{counted(len(garbled), 'garbled line')} left out")
+    if garbled.count:
+        say(f"{counted(garbled.count, 'garbled line')} left out")
     if len(playable) != len(records):
         say(f"{counted(len(records) - len(playable), 'error or CAN XL frame')} left out")
     if not playable:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from anycan import LogParseError, read_log
+from anycan.cli.common import say, shortened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from anycan import LogRecord
 
 _PIECE: Final = 1 << 16
+_LONGEST_LINE: Final = 1 << 16  # bytes; the longest frame of CAN XL takes some 4,200
+_TOLD: Final = 10  # garbled lines that are told one by one
 STANDARD_INPUT: Final = "-"
 
 
@@ -61,14 +64,31 @@ class LogFile:
         self.position = 0
         number = 1
         rest = b""
+        skipping = False  # to the end of a line that is too long
         while piece := await self._read():
             self.position += len(piece)
+            if skipping:
+                _, newline, piece = piece.partition(b"\n")
+                skipping = not newline
+                number += len(newline)
             *lines, rest = (rest + piece).split(b"\n")
             for records in self._parse(lines, number, on_error):
                 yield records
             number += len(lines)
+            if len(rest) > _LONGEST_LINE:
+                self._refuse(number, on_error)
+                rest = b""
+                skipping = True
         for records in self._parse([rest], number, on_error):
             yield records
+
+    def _refuse(self, number: int, on_error: Callable[[LogParseError], object] | None) -> None:
+        """Tell of a line that is too long to be one."""
+        text = f"a line of more than {_LONGEST_LINE:,} bytes"
+        error = LogParseError(text, "", file=self._name, line=number)
+        if on_error is None:
+            raise error
+        on_error(error)
 
     async def _read(self) -> bytes:
         if self._waits:
@@ -80,17 +100,35 @@ class LogFile:
     def _parse(
         self, lines: list[bytes], number: int, on_error: Callable[[LogParseError], object] | None
     ) -> Iterator[list[LogRecord]]:
-        texts = (line.decode(errors="replace") for line in lines)
         records: list[LogRecord] = []
         garbled: LogParseError | None = None
         try:
-            records.extend(read_log(texts, file=self._name, first_line=number, on_error=on_error))
+            records.extend(read_log(lines, file=self._name, first_line=number, on_error=on_error))
         except LogParseError as error:  # extend() keeps what came before it
             garbled = error
         if records:
             yield records
         if garbled is not None:
             raise garbled
+
+
+class GarbledLines:
+    """Tells of garbled lines that are left out: of each of the first, then of their number.
+
+    Attributes:
+        count: How many there have been.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def note(self, error: LogParseError) -> None:
+        """Take the error of a line."""
+        self.count += 1
+        if self.count <= _TOLD:
+            say(f"{shortened(str(error))}; skipped")
+        elif self.count == _TOLD + 1:
+            say("further garbled lines are skipped and counted")
 
 
 @contextmanager

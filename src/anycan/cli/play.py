@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import anyio
+import attrs
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,11 +22,13 @@ from anycan.cli.common import (
     counted,
     say,
 )
-from anycan.cli.logfile import STANDARD_INPUT, open_log
+from anycan.cli.logfile import STANDARD_INPUT, GarbledLines, open_log
 from anycan.cli.replay import Player
 
 if TYPE_CHECKING:
-    from anycan import LogParseError, RawEndpoint
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from anycan import RawEndpoint
     from anycan.cli.logfile import LogFile
 
 _REDRAW: Final = 0.1  # seconds
@@ -50,7 +53,7 @@ async def play(
     file: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_check_file)],
     /,
     *mapping: str,
-    speed: Annotated[float, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = 1.0,
+    speed: Annotated[float | None, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = None,
     fast: Annotated[bool, Parameter(name=["--fast", "-t"])] = False,
     loop: Annotated[int, Parameter(name=["--loop", "-l"], validator=NOT_NEGATIVE)] = 1,
     skip_errors: bool = False,
@@ -66,70 +69,102 @@ async def play(
         file: The log; *-* for standard input.
         mapping: *TO=FROM*: send to TO what the log has of FROM; what is not named is left out.
             Without any, frames go to the interfaces that the log names.
-        speed: How many times faster than recorded.
+            One FROM may go to several TO, and several FROM to one.
+        speed: How many times faster than recorded; without it 1.
         fast: Send as fast as the interface takes them, whatever the times.
         loop: How many times to play it; 0: until Ctrl-C.
-        skip_errors: Leave garbled lines out, and count them.
+        skip_errors: Leave garbled lines out: the first are told, all are counted.
         xl: Allow CAN XL frames.
         network: Where the interfaces are.
     """
-    targets = dict(_parse_mapping(text) for text in mapping)
-    garbled: list[LogParseError] = []
+    if fast and speed is not None:
+        raise UsageError("--fast leaves nothing for --speed to say: give one of them")
+    targets = _parse_mappings(mapping)
+    garbled = GarbledLines()
     async with AsyncExitStack() as stack:
         log = stack.enter_context(open_log(file))
         if log.size is None and loop != 1:
             raise UsageError(f"--loop needs a file, and {file!r} can be read once only")
-        endpoints: dict[str, RawEndpoint | None] = {}
-
-        async def target(interface: str) -> RawEndpoint | None:
-            if interface not in endpoints:
-                name = targets.get(interface) if targets else interface
-                endpoints[interface] = None if name is None else await open_target(name, interface)
-            return endpoints[interface]
-
-        async def open_target(name: str, interface: str) -> RawEndpoint:
-            try:
-                return await stack.enter_async_context(
-                    open_raw(name, filters=Filter.none(), xl=xl, network=network)
-                )
-            except UnknownInterfaceError as error:
-                raise UnknownInterfaceError(
-                    error.errno or 0,
-                    f"{error.strerror}; to send what the log has of {interface} to another"
-                    f" interface, say so: anycan play {file} vcan0={interface}",
-                    name,
-                ) from None
-
+        outputs = _Outputs(stack, targets, file, xl, network)
         bar = _Bar(log, loop)
-        player = Player(target, None if fast else speed, bar.update)
-
-        def summary() -> str:
-            opened = {id(can): can for can in endpoints.values() if can is not None}
-            sent = sum(can.statistics().sent for can in opened.values())
-            text = f"{counted(sent, 'frame')} sent"
-            if player.skipped:
-                text += f", {player.skipped:,} left out (of interfaces that are not mapped)"
-            return f"{text}, {counted(len(garbled), 'garbled line')} skipped" if garbled else text
-
-        stack.callback(lambda: say(summary()))  # however it ends
-        stack.enter_context(bar)  # is left before that
+        player = Player(outputs.open, None if fast else speed or 1.0, bar.update)
+        # However it ends, and below the bar.
+        stack.callback(lambda: say(_summary(outputs, player, garbled)))
+        stack.enter_context(bar)
         for bar.round in itertools.count(1) if loop == 0 else range(1, loop + 1):
             player.rewind()
-            async for records in log.records(garbled.append if skip_errors else None):
+            async for records in log.records(garbled.note if skip_errors else None):
                 await player.play(records)
         bar.update(final=True)
     return 0
 
 
-def _parse_mapping(text: str) -> tuple[str, str]:
-    """Read ``TO=FROM``; give FROM and TO."""
-    to, sign, source = text.partition("=")
-    if not (to and sign and source):
-        raise UsageError(
-            f"not a mapping: {text!r}; write TO=FROM, such as vcan0=can0 to send to vcan0 what"
-            " the log has of can0"
-        )
-    return source, to
+def _parse_mappings(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Read each ``TO=FROM``; give every TO of each FROM."""
+    targets: dict[str, list[str]] = {}
+    for text in texts:
+        to, sign, source = text.partition("=")
+        if not (to and sign and source):
+            raise UsageError(
+                f"not a mapping: {text!r}; write TO=FROM, such as vcan0=can0 to send to vcan0 what"
+                " the log has of can0"
+            )
+        names = targets.setdefault(source, [])
+        if to not in names:
+            names.append(to)
+    return targets
+
+
+@attrs.frozen
+class _Outputs:
+    """Where frames go.
+
+    Attributes:
+        stack: Closes the endpoints.
+        targets: The interfaces to send to, of each interface of the log; empty: the same one.
+        file: The log.
+        xl: Whether CAN XL frames may be sent.
+        network: Where the interfaces are.
+        endpoints: Those that are open, by their interfaces.
+    """
+
+    stack: AsyncExitStack
+    targets: Mapping[str, Sequence[str]]
+    file: str
+    xl: bool
+    network: str | None
+    endpoints: dict[str, RawEndpoint] = attrs.field(factory=dict, init=False)
+
+    async def open(self, source: str) -> list[RawEndpoint]:
+        """Open what the frames of an interface of the log go to."""
+        names = self.targets.get(source, ()) if self.targets else (source,)
+        for name in names:
+            if name not in self.endpoints:
+                self.endpoints[name] = await self._open(name, source)
+        return [self.endpoints[name] for name in names]
+
+    async def _open(self, name: str, source: str) -> RawEndpoint:
+        try:
+            return await self.stack.enter_async_context(
+                open_raw(name, filters=Filter.none(), xl=self.xl, network=self.network)
+            )
+        except UnknownInterfaceError as error:
+            raise UnknownInterfaceError(
+                error.errno or 0,
+                f"{error.strerror}; to send what the log has of {source} to another"
+                f" interface, say so: anycan play {self.file} vcan0={source}",
+                name,
+            ) from None
+
+
+def _summary(outputs: _Outputs, player: Player, garbled: GarbledLines) -> str:
+    sent = sum(can.statistics().sent for can in outputs.endpoints.values())
+    text = f"{counted(sent, 'frame')} sent"
+    if player.skipped:
+        text += f", {player.skipped:,} left out (of interfaces that are not mapped)"
+    if garbled.count:
+        text += f", {counted(garbled.count, 'garbled line')} skipped"
+    return text
 
 
 class _Bar:

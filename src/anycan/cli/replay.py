@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from anycan import AnyFrame, LogRecord, RawEndpoint
 
@@ -18,8 +18,10 @@ class Player:
     """Plays the records of a log.
 
     Args:
-        target: Gives the endpoint that the frames of an interface of the log go to; None: nowhere.
+        target: Opens the endpoints that the frames of an interface of the log go to, if any. It is
+            asked once for each interface.
         speed: How many times faster than they were recorded; None: as fast as they are taken.
+        on_sent: Called whenever frames have been sent.
 
     Attributes:
         skipped: Records whose interface goes nowhere.
@@ -27,13 +29,16 @@ class Player:
 
     def __init__(
         self,
-        target: Callable[[str], Awaitable[RawEndpoint | None]],
+        target: Callable[[str], Awaitable[Sequence[RawEndpoint]]],
         speed: float | None = 1.0,
         on_sent: Callable[[], object] = lambda: None,
     ) -> None:
         self._target = target
         self._speed = speed
         self._on_sent = on_sent
+        self._targets: dict[str, Sequence[RawEndpoint]] = {}
+        self._run: list[AnyFrame] = []  # due, and not sent yet
+        self._run_targets: Sequence[RawEndpoint] = ()
         self._start: float | None = None
         self._first_ns = 0
         self.skipped = 0
@@ -44,24 +49,26 @@ class Player:
 
     async def play(self, records: Iterable[LogRecord]) -> None:
         """Send the frames, each when it is due; those that are due together go together."""
-        run: list[AnyFrame] = []
-        can: RawEndpoint | None = None
         for record in records:
-            next_can = await self._target(record.interface)
-            if next_can is None:
+            targets = await self._targets_of(record.interface)
+            if not targets:
                 self.skipped += 1
                 continue
             delay = self._delay(record.timestamp_ns)
-            if can is not None and (delay > 0 or next_can is not can or len(run) >= _RUN):
-                await self._send(can, run)
-                run = []
+            if delay > 0 or targets != self._run_targets or len(self._run) >= _RUN:
+                await self._flush()
                 delay = self._delay(record.timestamp_ns)
             if delay > 0:
                 await anyio.sleep(delay)
-            can = next_can
-            run.append(record.frame)
-        if can is not None:
-            await self._send(can, run)
+            self._run_targets = targets
+            self._run.append(record.frame)
+        await self._flush()
+
+    async def _targets_of(self, interface: str) -> Sequence[RawEndpoint]:
+        if interface not in self._targets:
+            await self._flush()  # what is due does not wait for a target, nor is lost with it
+            self._targets[interface] = await self._target(interface)
+        return self._targets[interface]
 
     def _delay(self, timestamp_ns: int) -> float:
         """Give the seconds until a frame is due."""
@@ -73,7 +80,10 @@ class Player:
             self._first_ns = timestamp_ns
         return self._start + (timestamp_ns - self._first_ns) / (1e9 * self._speed) - now
 
-    async def _send(self, can: RawEndpoint, frames: list[AnyFrame]) -> None:
-        if frames:
-            await can.send_many(frames)
-            self._on_sent()
+    async def _flush(self) -> None:
+        run, self._run = self._run, []
+        if not run:
+            return
+        for can in self._run_targets:
+            await can.send_many(run)
+        self._on_sent()

@@ -129,8 +129,8 @@ class Scenario:
             group.cancel_scope.cancel()
         return accounts
 
-    async def _target(self, _interface: str) -> RawEndpoint:
-        return self._player
+    async def _target(self, _interface: str) -> list[RawEndpoint]:
+        return [self._player]
 
     async def _forward(self) -> None:
         """Be the gateway: send on what the filter takes."""
