@@ -88,6 +88,9 @@ def test_completion(shell: str) -> None:
         ["play", "/dev/null", "can0"],
         ["play", "/dev/null", "--loop", "3"],
         ["play", "/dev/null", "--fast", "--speed", "2"],
+        ["demo", "--fast", "--speed", "2"],
+        ["demo", "--log", "x", "--seconds", "5"],
+        ["demo", "--log", "--bogus"],
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(

@@ -88,9 +88,9 @@ def test_each_frame_is_counted_where_it_went() -> None:
         )
     )
     assert accounts == [
-        Account("frames replayed onto a", 9, "handled", 6, 3, 0),
-        Account("frames at the gateway", 9, "forwarded", 4, 5, 0),
-        Account("frames forwarded to b", 4, "handled", 3, 1, 0),
+        Account("replayed onto a", 9, "handled", 6, 3, 0),
+        Account("at the gateway", 9, "forwarded", 4, 5, 0),
+        Account("forwarded to b", 4, "handled", 3, 1, 0),
     ]
     assert handled == {"chassis": 1, "powertrain": 3, "body": 2, "dashboard": 2, "comfort": 1}
     assert not any(account.missing for account in accounts)
@@ -109,12 +109,12 @@ def test_a_missing_frame_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     accounts, _ = run_scenario(records("050#"))
     assert accounts[0].missing == 1
     assert str(accounts[0]) == (
-        "1 frames replayed onto a = 0 handled + 0 filtered + 0 dropped + 1 MISSING"
+        "1 frame replayed onto a = 0 handled + 0 filtered + 0 dropped + 1 MISSING"
     )
 
 
 def test_an_account_in_words() -> None:
-    account = Account("frames replayed onto demo0", 6158, "handled", 4000, 2158, 0)
+    account = Account("replayed onto demo0", 6158, "handled", 4000, 2158, 0)
     assert str(account) == (
         "6,158 frames replayed onto demo0 = 4,000 handled + 2,158 filtered + 0 dropped"
     )
@@ -159,6 +159,20 @@ def test_a_log_with_everything_in_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.startswith(f"anycan: {log}:3: not a log line: 'garbage'")
 
 
+def test_one_frame_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "trip.log"
+    log.write_text("(1.0) can0 100#11\n")
+    with log.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert main(["demo", "--log", "-", "--fast"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("replaying 1 frame of standard input, as fast as it goes\n")
+    assert "\n1 frame replayed onto demo0 = 1 handled + 0 filtered + 0 dropped\n" in out
+
+
 def test_an_empty_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "empty.log"
     log.write_text("# nothing\n")
@@ -170,12 +184,12 @@ def test_a_sum_that_is_wrong_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(_self: object) -> list[Account]:
-        return [Account("frames", 5, "handled", 3, 1, 0)]
+        return [Account("replayed", 5, "handled", 3, 1, 0)]
 
     monkeypatch.setattr(scenario.Scenario, "run", run)
     assert main(["demo", "--seconds", "0.1"]) == 1
     out, err = capsys.readouterr()
-    assert out.endswith("5 frames = 3 handled + 1 filtered + 0 dropped + 1 MISSING\n")
+    assert out.endswith("5 frames replayed = 3 handled + 1 filtered + 0 dropped + 1 MISSING\n")
     assert err == (
         "anycan: the accounts do not add up: this is a defect of anycan, please report it\n"
     )
@@ -192,7 +206,9 @@ def test_real_interfaces_without_the_program_ip(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert main(["demo", "--network", "kernel", "--seconds", "0.1"]) == 1
-    assert "the program 'ip' is missing" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == ""  # nothing was replayed
+    assert "the program 'ip' is missing" in err
 
 
 def test_real_interfaces_without_the_right(
@@ -210,22 +226,65 @@ def test_real_interfaces_without_the_right(
     )
 
 
-def test_the_table() -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, width=100, force_terminal=True)
+def drawn(view: LiveView, console: Console, *, final: bool = False) -> str:
+    """Give the lines of a picture, without its colours."""
+    with console.capture() as capture:
+        console.print(view.table(2, final=final))
+    return re.sub(r"\x1b\[[0-9;]*m", "", capture.get())
+
+
+def drawn_at(width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True)
     view = LiveView(10, vehicle.describe, console)
+    view.note("powertrain", Frame(0x120, b"\x03\x13", interface="demo0"))
+    view.note("powertrain", Frame(0x120, b"\x04\x14", interface="demo0"))
+    view.note("other", Frame(0x18FEF1F0, b"\xab", interface="demo1"))
 
-    async def run() -> None:
-        view.note("powertrain", Frame(0x120, b"\x03\x13", interface="demo0"))
-        view.note("powertrain", Frame(0x120, b"\x04\x14", interface="demo0"))
-        view.note("other", Frame(0x7F0, b"\xab", interface="demo1"))
-        console.print(view.table(2))
+    async def run() -> str:
+        return drawn(view, console)
 
-    anyio.run(run)
-    text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    return anyio.run(run)
+
+
+def test_the_table() -> None:
+    text = drawn_at(100)
     assert "2 of 10 frames replayed" in text
     assert re.search(r"demo0 +│ powertrain +│ 120 +│ +2 │ +0 │ gearbox: gear 4", text)
-    assert re.search(r"demo1 +│ other +│ 7F0 +│ +1 │ +0 │ AB", text)
+    assert re.search(r"demo1 +│ other +│ 18FEF1F0 +│ +1 │ +0 │ AB", text)
+
+
+@pytest.mark.parametrize("width", [50, 60, 79])
+def test_a_narrow_table_has_fewer_columns_and_whole_words(width: int) -> None:
+    text = drawn_at(width)
+    for word in ("powertrain", "18FEF1F0", "identifier", "frames/s"):
+        assert word in text
+    assert ("interface" in text) == (width >= 60)
+    assert "last" not in text
+    assert "…" not in text
+
+
+def test_rates_are_of_the_last_seconds_and_at_last_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(anyio, "current_time", lambda: now)
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    view = LiveView(10, vehicle.describe, console)
+
+    def rate(*, final: bool = False) -> str:
+        found = re.search(r"7F0 +│ +\d+ │ +(\d+) │", drawn(view, console, final=final))
+        return found[1] if found else ""
+
+    rates = [rate()]
+    for picture in range(30):  # of a frame in each, up to the last ten
+        now += 0.2
+        if picture < 20:
+            view.note("other", Frame(0x7F0, interface="demo0"))
+        rates.append(rate())
+    assert rates[0] == ""
+    assert set(rates[1:21]) == {"5"}
+    assert rates[-1] == "0"
+    assert [int(text) for text in rates[20:]] == sorted(map(int, rates[20:]), reverse=True)
+    now += 0.001  # the last picture comes right behind another
+    assert rate(final=True) == "3"  # 20 frames in 6 seconds
 
 
 def test_on_a_terminal_it_is_live(monkeypatch: pytest.MonkeyPatch) -> None:

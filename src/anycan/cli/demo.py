@@ -18,9 +18,9 @@ from anycan import (
     kernel,
 )
 from anycan.cli import vehicle
-from anycan.cli.common import POSITIVE, counted, emit, say, summary_if_interrupted
+from anycan.cli.common import POSITIVE, UsageError, counted, emit, say, summary_if_interrupted
 from anycan.cli.live import LiveView
-from anycan.cli.logfile import GarbledLines, open_log
+from anycan.cli.logfile import STANDARD_INPUT, GarbledLines, check_log_name, open_log
 from anycan.cli.scenario import open_scenario
 
 if TYPE_CHECKING:
@@ -43,9 +43,12 @@ EXAMPLES: Final = """\
 
 async def demo(
     *,
-    log: Annotated[str | None, Parameter(name=["--log", "-l"])] = None,
+    log: Annotated[
+        str | None,
+        Parameter(name=["--log", "-l"], allow_leading_hyphen=True, validator=check_log_name),
+    ] = None,
     network: Literal["user", "kernel"] = "user",
-    seconds: Annotated[float, Parameter(validator=(*POSITIVE, _SECONDS))] = 10.0,
+    seconds: Annotated[float | None, Parameter(validator=(*POSITIVE, _SECONDS))] = None,
     speed: Annotated[float | None, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = None,
     fast: Annotated[bool, Parameter(name=["--fast", "-t"])] = False,
     skip_errors: bool = False,
@@ -57,26 +60,32 @@ async def demo(
     filtered + dropped. When that does not add up, the exit status is 1.
 
     Args:
-        log: A candump log to replay, instead of a vehicle that is not there.
+        log: A candump log to replay, instead of a vehicle that is not there; *-* for standard
+            input.
         network: *user*: a network in this program, without any right; *kernel*: two vcan
             interfaces, made for it and removed again, which needs root.
-        seconds: How long the vehicle drives, up to 600.
+        seconds: How long the vehicle drives, up to 600; without it 10.
         speed: How many times faster than recorded; without it 1, or so much that it takes no more
             than 10 seconds.
         fast: Replay as fast as it goes.
         skip_errors: Leave garbled lines of the log out.
     """
-    records = vehicle.drive(seconds) if log is None else await _load(log, skip_errors)
+    if fast and speed is not None:
+        raise UsageError("--fast leaves nothing for --speed to say: give one of them")
+    if log is not None and seconds is not None:
+        raise UsageError("--seconds is how long the vehicle drives: a log has its own length")
+    records = vehicle.drive(seconds or 10.0) if log is None else await _load(log, skip_errors)
     factor = None if fast else speed or _fitting_speed(records)
-    name = "a synthetic vehicle" if log is None else log
-    pace = _pace(factor)
-    emit(f"replaying {counted(len(records), 'frame')} of {name}, {pace}\n")
+    name = {None: "a synthetic vehicle", STANDARD_INPUT: "standard input"}.get(log, log)
     view = LiveView(len(records), vehicle.describe if log is None else _nothing)
     async with (
         _user_network() if network == "user" else _kernel_network() as net,
         open_scenario(net, *_INTERFACES, records, factor, view.note) as scenario,
     ):
-        with summary_if_interrupted(lambda: f"interrupted after {scenario.replayed:,} frames"):
+        emit(f"replaying {counted(len(records), 'frame')} of {name}, {_pace(factor)}\n")
+        with summary_if_interrupted(
+            lambda: f"interrupted after {counted(scenario.replayed, 'frame')}"
+        ):
             async with anyio.create_task_group() as group:
                 group.start_soon(view.run, lambda: scenario.replayed)
                 accounts = await scenario.run()

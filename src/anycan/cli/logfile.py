@@ -112,6 +112,12 @@ class LogFile:
             raise garbled
 
 
+def check_log_name(_type: object, name: str | None) -> None:
+    """Take ``-``, and leave other hyphens to be told as unknown options."""
+    if name is not None and name.startswith("-") and name != STANDARD_INPUT:
+        raise ValueError("This is no option here; for a file of that name, put ./ before it.")
+
+
 class GarbledLines:
     """Tells of garbled lines that are left out: of each of the first, then of their number.
 

@@ -22,7 +22,7 @@ from anycan.cli.common import (
     counted,
     say,
 )
-from anycan.cli.logfile import STANDARD_INPUT, GarbledLines, open_log
+from anycan.cli.logfile import GarbledLines, check_log_name, open_log
 from anycan.cli.replay import Player
 
 if TYPE_CHECKING:
@@ -43,14 +43,8 @@ EXAMPLES: Final = """\
 """
 
 
-def _check_file(_type: object, file: str) -> None:
-    """Take ``-``, and leave other hyphens to be told as unknown options."""
-    if file.startswith("-") and file != STANDARD_INPUT:
-        raise ValueError("This is no option of play.")
-
-
 async def play(
-    file: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_check_file)],
+    file: Annotated[str, Parameter(allow_leading_hyphen=True, validator=check_log_name)],
     /,
     *mapping: str,
     speed: Annotated[float | None, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = None,

@@ -12,6 +12,7 @@ import anyio
 import attrs
 
 from anycan import Filter, open_raw
+from anycan.cli.common import counted
 from anycan.cli.replay import Player
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Account:
     """What became of the frames that came to one place.
 
     Attributes:
-        title: What the frames are.
+        place: Where that is, behind the word *frames*.
         frames: How many came.
         verb: What was done to those that were wanted.
         handled: How many that was done to.
@@ -60,7 +61,7 @@ class Account:
         dropped: How many were lost for want of room in a receive buffer.
     """
 
-    title: str
+    place: str
     frames: int
     verb: str
     handled: int
@@ -74,7 +75,7 @@ class Account:
 
     def __str__(self) -> str:
         return (
-            f"{self.frames:,} {self.title} = {self.handled:,} {self.verb}"
+            f"{counted(self.frames, 'frame')} {self.place} = {self.handled:,} {self.verb}"
             f" + {self.filtered:,} filtered + {self.dropped:,} dropped"
             + (f" + {self.missing:,} MISSING" if self.missing else "")
         )
@@ -154,7 +155,7 @@ class Scenario:
         forwarded = self._gateway_out.statistics().sent
         return [
             Account(
-                f"frames replayed onto {self.source}",
+                f"replayed onto {self.source}",
                 replayed,
                 "handled",
                 sum(self.handled[role.name] for role in SOURCE_ROLES),
@@ -162,7 +163,7 @@ class Scenario:
                 _dropped(self._source_handlers),
             ),
             Account(
-                "frames at the gateway",
+                "at the gateway",
                 replayed,
                 "forwarded",
                 forwarded,
@@ -170,7 +171,7 @@ class Scenario:
                 _dropped([self._gateway_in]),
             ),
             Account(
-                f"frames forwarded to {self.destination}",
+                f"forwarded to {self.destination}",
                 forwarded,
                 "handled",
                 sum(self.handled[role.name] for role in DESTINATION_ROLES),
