@@ -22,6 +22,9 @@ class Registration:
         loop: The loop.
         fd: The descriptor.
         on_readable: Called while the descriptor is readable and reading is on.
+
+    Attributes:
+        reading: Whether reading is on; for others to read.
     """
 
     def __init__(
@@ -31,25 +34,20 @@ class Registration:
         self._fd = fd
         self._on_readable = on_readable
         self._on_writable: Callable[[], object] | None = None
-        self._reading = False
+        self.reading = False
         self._renewal: asyncio.Handle | None = None
-
-    @property
-    def reading(self) -> bool:
-        """Whether reading is on."""
-        return self._reading
 
     def start_reading(self) -> None:
         """Turn reading on."""
-        if not self._reading:
-            self._reading = True
+        if not self.reading:
+            self.reading = True
             if self._renewal is None:
                 self._loop.add_reader(self._fd, self._on_readable)
 
     def stop_reading(self) -> None:
         """Turn reading off."""
-        if self._reading:
-            self._reading = False
+        if self.reading:
+            self.reading = False
             if self._renewal is None:
                 self._loop.remove_reader(self._fd)
 
@@ -70,7 +68,7 @@ class Registration:
     def renew(self) -> None:
         """Register what is on anew: the descriptor had a pending error, which has been taken."""
         if self._renewal is None:
-            if self._reading:
+            if self.reading:
                 self._loop.remove_reader(self._fd)
             if self._on_writable is not None:
                 self._loop.remove_writer(self._fd)
@@ -78,7 +76,7 @@ class Registration:
 
     def _register(self) -> None:
         self._renewal = None
-        if self._reading:
+        if self.reading:
             self._loop.add_reader(self._fd, self._on_readable)
         if self._on_writable is not None:
             self._loop.add_writer(self._fd, self._on_writable)

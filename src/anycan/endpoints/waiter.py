@@ -50,7 +50,8 @@ class Waiter:
 
     def __await__(self) -> Generator[Waiter, None, None]:
         self._asyncio_future_blocking = True
-        yield self
+        # An iterator is all that await needs, and cheaper than a generator.
+        return iter((self,))  # type: ignore[return-value]  # Awaitable asks for more
 
     def wake(self) -> None:
         """Run the task that waits, if one does, until it waits again. For the loop's callbacks."""
