@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import ast
 import errno
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +13,14 @@ import pytest
 
 import anycan
 import anycan.cli
-from anycan import FilterError, UnknownInterfaceError
+from anycan import (
+    FilterError,
+    NetworkUnavailableError,
+    ProtocolUnavailableError,
+    UnknownInterfaceError,
+)
 from anycan.cli import app as app_module
-from anycan.cli import main
+from anycan.cli import main, reference
 
 ANYCAN = [sys.executable, "-m", "anycan.cli"]
 CLI = Path(app_module.__file__).parent
@@ -43,6 +50,44 @@ def test_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) ->
     out = capsys.readouterr().out
     assert "Examples" in out
     assert f"anycan {command}" in out.partition("Examples")[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("dump", ["[SOURCE...]"]),
+        ("send", ["INTERFACE", "FRAME..."]),
+        ("gen", ["INTERFACE"]),
+        ("play", ["FILE", "[MAPPING...]"]),
+        ("demo", []),
+    ],
+)
+def test_usage_has_the_names_that_the_arguments_have(
+    command: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    usage, _, rest = capsys.readouterr().out.partition("\n")
+    assert usage.split() == ["Usage:", "anycan", command, "[OPTIONS]", *words]
+    for word in words:
+        assert re.search(rf"│[ *]+{word.strip('[].')} +", rest)
+
+
+def test_the_documentation_puts_the_names_itself() -> None:
+    assert reference.app["dump"].usage == "dump [OPTIONS] [SOURCE...]"
+    assert app_module.app["dump"].usage == "Usage: anycan dump [OPTIONS] [SOURCE...]"
+
+
+def test_a_command_is_imported_when_it_is_run() -> None:
+    program = (
+        "import sys; from anycan.cli import main; main(['--version']);"
+        "print(*(name for name in sys.modules if name.startswith('anycan.cli.')"
+        " or name in {'rich.live', 'rich.progress'}))"
+    )
+    done = subprocess.run(  # noqa: S603 - a test's own words
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    imported = done.stdout.splitlines()[-1].split()
+    assert sorted(imported) == ["anycan.cli.app", "anycan.cli.common", "anycan.cli.manual"]
 
 
 def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +166,22 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
             "anycan: a\nanycan: b\n",
         ),
         (ExceptionGroup("", [FilterError("a"), FilterError("a")]), "anycan: a\n"),
+        (
+            ProtocolUnavailableError(errno.EAFNOSUPPORT, "use anycan.UserNetwork"),
+            (
+                "anycan: this system has no CAN sockets (PF_CAN with can-raw): on Linux, load them"
+                " with 'sudo modprobe can-raw'; 'anycan demo' runs without them, on a user-space"
+                " network\n"
+            ),
+        ),
+        (
+            NetworkUnavailableError("open it with anycan.UserNetwork"),
+            (
+                "anycan: a command has the kernel's network alone: leave out --network and"
+                " ANYCAN_NETWORK, or name 'kernel'; 'anycan demo' brings a user-space network of"
+                " its own\n"
+            ),
+        ),
     ],
 )
 def test_an_error_is_one_line_and_status_1(
@@ -168,6 +229,26 @@ def test_without_the_extra(
     )
 
 
+def test_a_command_without_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget(monkeypatch, "rich")
+    assert main(["demo", "--fast", "--seconds", "0.1"]) == 1
+    assert "pip install 'anycan[cli]'" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_importing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_arguments: object) -> None:
+            if name == "anycan.cli.app":
+                raise KeyboardInterrupt
+
+    forget(monkeypatch, "anycan.cli.app")
+    monkeypatch.delitem(sys.modules, "anycan.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert main(["--version"]) == 130
+
+
 def test_another_missing_module_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch, "anycan.cli.app")
     with pytest.raises(ModuleNotFoundError):
@@ -194,6 +275,19 @@ def test_a_broken_pipe_is_no_traceback() -> None:
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), errors) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["dump", "--help"]])
+def test_help_into_a_broken_pipe(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(  # noqa: S603 - a test's own words
+            [*ANYCAN, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_an_interrupt_ends_with_a_summary() -> None:

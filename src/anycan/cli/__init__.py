@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EXTRA = ("cyclopts", "rich")
+_INTERRUPTED = 130  # 128 + SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,12 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         from anycan.cli.app import run  # noqa: PLC0415 - the extra may be missing, to be told below
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+
+        return run(arguments)
+    except KeyboardInterrupt:  # while something is imported, too
+        return _INTERRUPTED
+    except ImportError as error:
+        if not _is_the_extra(error):
             raise
         sys.stderr.write(
             "anycan: the command line is an extra, which is not installed:"
             " pip install 'anycan[cli]'\n"
         )
         return 1
-    return run(arguments)
+
+
+def _is_the_extra(error: ImportError) -> bool:
+    """Tell whether what is missing is a package of the extra."""
+    cause = error.__cause__  # a command's import is wrapped by cyclopts
+    missing = cause if isinstance(cause, ModuleNotFoundError) else error
+    return missing.name is not None and missing.name.partition(".")[0] in _EXTRA

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from anycan import CanError
-from anycan.cli import demo, dump, gen, play, send
+from anycan import CanError, NetworkUnavailableError, ProtocolUnavailableError
 from anycan.cli.common import UsageError, say, shortened
+from anycan.cli.manual import PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _WRONG: Final = 2
-_INTERRUPTED: Final = 130  # 128 + SIGINT
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 _HELP: Final = """\
@@ -31,31 +30,46 @@ Try it without any hardware or rights:
 """
 
 
-app = App(
-    name="anycan",
-    help=_HELP,
-    help_format="markdown",
-    version=lambda: f"anycan {version('anycan')}",
-    default_parameter=Parameter(negative=(), show_default=False),
-    print_error=False,
-    exit_on_error=False,
-    suppress_keyboard_interrupt=False,
-    result_action="return_value",
-)
-app.command(dump.dump, help_epilogue=dump.EXAMPLES)
-app.command(send.send, help_epilogue=send.EXAMPLES)
-app.command(gen.gen, help_epilogue=gen.EXAMPLES)
-app.command(play.play, help_epilogue=play.EXAMPLES)
-app.command(demo.demo, help_epilogue=demo.EXAMPLES)
-app.register_install_completion_command()
+def make_app(usage: str = "Usage: anycan ") -> App:
+    """Put the commands together.
+
+    Args:
+        usage: What stands before a command's name in its usage.
+    """
+    made = App(
+        name="anycan",
+        help=_HELP,
+        help_format="markdown",
+        version=lambda: f"anycan {version('anycan')}",
+        version_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+        print_error=False,
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for name, page in PAGES.items():
+        made.command(  # imported when it is asked for
+            f"anycan.cli.{name}:{name}",
+            name=name,
+            usage=f"{usage}{name} {page.usage}",
+            help_epilogue=page.examples,
+        )
+    made.register_install_completion_command()
+    return made
+
+
+app = make_app()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; give the exit status."""
     try:
         status = app(None if arguments is None else list(arguments))
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    except SystemExit as error:  # what rich makes of a broken pipe; anything else is a defect
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _BROKEN_PIPE
     except CycloptsError as error:
         say(f"{error} See --help.")
         return _WRONG
@@ -90,6 +104,17 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _text(error: BaseException) -> str:
+    # What these say themselves is of use in a program, and not in a shell.
+    if isinstance(error, ProtocolUnavailableError):
+        return (
+            "this system has no CAN sockets (PF_CAN with can-raw): on Linux, load them with"
+            " 'sudo modprobe can-raw'; 'anycan demo' runs without them, on a user-space network"
+        )
+    if isinstance(error, NetworkUnavailableError):
+        return (
+            "a command has the kernel's network alone: leave out --network and ANYCAN_NETWORK, or"
+            " name 'kernel'; 'anycan demo' brings a user-space network of its own"
+        )
     if isinstance(error, OSError) and error.strerror:
         name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return f"{name}{error.strerror}"

@@ -32,8 +32,7 @@ NetworkOption = Annotated[
     str | None,
     Parameter(
         name="--network",
-        help="Where the interfaces are: *kernel*, *user:NAME* or *unix:PATH*."
-        " Default: what the variable ANYCAN_NETWORK says, else the kernel.",
+        help="Where the interfaces are: *kernel*, the default.",
     ),
 ]
 

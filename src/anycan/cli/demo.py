@@ -32,14 +32,6 @@ _INTERFACES: Final = ("demo0", "demo1")
 _LONGEST: Final = 10.0  # seconds that a replay lasts when nobody says how fast it is to be
 _SECONDS: Final = validators.Number(lte=600)  # of driving: 400,000 frames, made before it begins
 
-EXAMPLES: Final = """\
-**Examples**
-
-    anycan demo
-    anycan demo --log trip.log --fast
-    sudo anycan demo --network kernel
-"""
-
 
 async def demo(
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
 from cyclopts import Parameter
@@ -31,18 +31,9 @@ if TYPE_CHECKING:
 
     from anycan import AnyFrame
 
-EXAMPLES: Final = """\
-**Examples**
-
-    anycan dump can0
-    anycan dump -ta can0,123:7FF,400~7F0 can1
-    anycan dump -e any,0:0,#FFFFFFFF
-    anycan dump -L can0 > trip.log
-"""
-
 
 async def dump(
-    *sources: str,
+    *sources: Annotated[str, Parameter(name="SOURCE")],
     log_format: Annotated[bool, Parameter(name=["--log-format", "-L"])] = False,
     timestamps: Annotated[
         Literal["a", "d", "z", "A"] | None, Parameter(name=["--timestamps", "-t"])
@@ -227,7 +218,7 @@ async def _receive(endpoint: RawEndpoint, limit: int | None) -> list[AnyFrame]:
         try:
             return await endpoint.receive_many(limit)
         except InterfaceDownError as error:
-            say(f"{error.strerror}; waiting for it to come up")
+            say(f"{error.strerror}")
 
 
 def _timestamp(frame: AnyFrame) -> int:

@@ -32,15 +32,6 @@ _MODES: Final[Mapping[str, Mode]] = {"r": "r", "i": "i"}
 _FD_LENGTHS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
 _COUNTER_SIZE: Final = 8  # bytes of incremented data
 
-EXAMPLES: Final = """\
-**Examples**
-
-    anycan gen vcan0
-    anycan gen vcan0 -g 4 -I 42A -L 1 -D i
-    anycan gen vcan0 -g 0 -n 100000 --mix --seed 1
-    anycan gen vcan0 -D 11223344DEADBEEF -L 8
-"""
-
 
 async def gen(
     interface: str,

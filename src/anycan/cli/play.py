@@ -33,20 +33,11 @@ if TYPE_CHECKING:
 
 _REDRAW: Final = 0.1  # seconds
 
-EXAMPLES: Final = """\
-**Examples**
-
-    anycan play trip.log
-    anycan play trip.log vcan0=can0 vcan1=can1
-    anycan play trip.log vcan0=can0 --fast --loop 10
-    candump -L can0 | anycan play - vcan0=can0
-"""
-
 
 async def play(
     file: Annotated[str, Parameter(allow_leading_hyphen=True, validator=check_log_name)],
     /,
-    *mapping: str,
+    *mapping: Annotated[str, Parameter(name="MAPPING")],
     speed: Annotated[float | None, Parameter(name=["--speed", "-s"], validator=POSITIVE)] = None,
     fast: Annotated[bool, Parameter(name=["--fast", "-t"])] = False,
     loop: Annotated[int, Parameter(name=["--loop", "-l"], validator=NOT_NEGATIVE)] = 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import anyio
 from cyclopts import Parameter
@@ -16,14 +16,6 @@ from anycan.cli.common import (
     reading_arguments,
     summary_if_interrupted,
 )
-
-EXAMPLES: Final = """\
-**Examples**
-
-    anycan send can0 123#DEADBEEF
-    anycan send can0 18DAF110#021003 123#R 456##3AABB
-    anycan send can0 123#00 --count 10 --interval 0.1
-"""
 
 
 async def send(

@@ -1,0 +1,77 @@
+"""What ``--help`` shows of a command besides its options, known without importing the command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+
+@attrs.frozen
+class Page:
+    """A command's part of the manual.
+
+    Attributes:
+        usage: What stands behind the command's name.
+        examples: Command lines, in Markdown.
+    """
+
+    usage: str
+    examples: str
+
+
+PAGES: Final = {
+    "dump": Page(
+        "[OPTIONS] [SOURCE...]",
+        """\
+**Examples**
+
+    anycan dump can0
+    anycan dump -ta can0,123:7FF,400~7F0 can1
+    anycan dump -e any,0:0,#FFFFFFFF
+    anycan dump -L can0 > trip.log
+""",
+    ),
+    "send": Page(
+        "[OPTIONS] INTERFACE FRAME...",
+        """\
+**Examples**
+
+    anycan send can0 123#DEADBEEF
+    anycan send can0 18DAF110#021003 123#R 456##3AABB
+    anycan send can0 123#00 --count 10 --interval 0.1
+""",
+    ),
+    "gen": Page(
+        "[OPTIONS] INTERFACE",
+        """\
+**Examples**
+
+    anycan gen vcan0
+    anycan gen vcan0 -g 4 -I 42A -L 1 -D i
+    anycan gen vcan0 -g 0 -n 100000 --mix --seed 1
+    anycan gen vcan0 -D 11223344DEADBEEF -L 8
+""",
+    ),
+    "play": Page(
+        "[OPTIONS] FILE [MAPPING...]",
+        """\
+**Examples**
+
+    anycan play trip.log
+    anycan play trip.log vcan0=can0 vcan1=can1
+    anycan play trip.log vcan0=can0 --fast --loop 10
+    candump -L can0 | anycan play - vcan0=can0
+""",
+    ),
+    "demo": Page(
+        "[OPTIONS]",
+        """\
+**Examples**
+
+    anycan demo
+    anycan demo --log trip.log --fast
+    sudo "$(which anycan)" demo --network kernel
+""",
+    ),
+}
