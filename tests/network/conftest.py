@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anycan import UserNetwork
+from anycan.network.core.raw import RawSocketCore
 from anycan.wire.messages import MessageBuffer, pack_address
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Probe:
     ) -> None:
         self.network = network
         self.changes: list[tuple[bool, bool]] = []
-        self.core = network._open_socket(self._changed)
+        self.core = RawSocketCore(network._stack, self._changed)
         self.buffer = MessageBuffer(4, 2064)
         for option, value in (options or {}).items():
             self.set(option, value)

@@ -11,6 +11,7 @@ import pytest
 import anycan
 from anycan import ErrorClass, ErrorFrame, FdFrame, Frame, RemoteFrame, UserNetwork, XlFrame
 from anycan.network.core.device import Device, Transmit
+from anycan.wire.constants import CAN_RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +185,7 @@ def test_closed_it_takes_nothing_more() -> None:
     with pytest.raises(anycan.NetworkUnavailableError, match="no interface can be added"):
         network.add_vcan("vcan0")
     with pytest.raises(anycan.NetworkUnavailableError, match="no socket can be opened"):
-        network._open_socket(lambda: None)
+        network._open_socket(CAN_RAW, lambda: None)
 
 
 def test_interfaces_and_their_counters(network: UserNetwork, probe: Callable[..., Probe]) -> None:

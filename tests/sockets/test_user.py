@@ -16,6 +16,7 @@ import anycan
 from anycan import UserNetwork
 from anycan.sockets.networks import open_descriptor
 from anycan.sockets.user import UserDescriptor
+from anycan.wire.constants import CAN_RAW
 from anycan.wire.messages import MessageBuffer, pack_address
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_one(network: UserNetwork) -> Iterator[Callable[[str], UserDescriptor]]:
     opened: list[UserDescriptor] = []
 
     def open_bound(interface: str = "vcan0") -> UserDescriptor:
-        descriptor = UserDescriptor(network)
+        descriptor = UserDescriptor(network, CAN_RAW, "can-raw")
         opened.append(descriptor)
         descriptor.bind(pack_address(network.interface_index(interface)))
         return descriptor

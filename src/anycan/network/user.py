@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 import attrs
@@ -15,9 +16,12 @@ from anycan.exceptions import (
     NetworkUnavailableError,
     UnknownInterfaceError,
 )
+from anycan.network.core.bcm import BcmSocketCore
 from anycan.network.core.device import DEFAULT_MTU, Device, VirtualDevice
 from anycan.network.core.raw import RawSocketCore
 from anycan.network.core.stack import Stack
+from anycan.network.driver import LoopDriver
+from anycan.wire.constants import CAN_BCM, CAN_RAW
 from anycan.wire.frames import encode_frame
 
 if TYPE_CHECKING:
@@ -26,8 +30,11 @@ if TYPE_CHECKING:
 
     from anycan.frame import AnyFrame
     from anycan.network.core.interface import Interface
+    from anycan.network.core.socket import SocketCore
 
 _LONGEST_NAME = 15  # linux/if.h: IFNAMSIZ, less the null character
+
+_PROTOCOLS: Final = {CAN_RAW: RawSocketCore, CAN_BCM: BcmSocketCore}
 
 _open_networks: WeakValueDictionary[str, UserNetwork] = WeakValueDictionary()
 
@@ -103,7 +110,9 @@ class UserNetwork:
             _open_networks[name] = self
         self._name = name
         self._clock = clock
-        self._stack = Stack()
+        driver = LoopDriver(clock)
+        self._stack = Stack(driver)
+        driver.drive(self._stack.timers)
 
     @classmethod
     def find(cls, name: str) -> UserNetwork | None:
@@ -331,18 +340,22 @@ class UserNetwork:
         """Say how a user brings an interface up, or gives it another MTU, while it is down."""
         return f"set_up({interface!r})" if mtu is None else f"set_mtu({interface!r}, {mtu})"
 
-    def _open_socket(self, changed: Callable[[], object]) -> RawSocketCore:
-        """Open a raw socket without a descriptor; endpoints do this for themselves.
+    def _open_socket(self, protocol: int, changed: Callable[[], object]) -> SocketCore:
+        """Open a socket without a descriptor; endpoints do this for themselves.
 
         Args:
+            protocol: ``CAN_RAW`` or ``CAN_BCM``.
             changed: Called when the socket may have become readable or writable, or ceased to be.
 
         Raises:
             NetworkUnavailableError: The network is closed.
+            OSError: EPROTONOSUPPORT: it has no such sockets.
         """
         if self._stack.closed:
             raise NetworkUnavailableError(f"{self!r} is closed: no socket can be opened on it")
-        return RawSocketCore(self._stack, changed)
+        if protocol not in _PROTOCOLS:
+            raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
+        return _PROTOCOLS[protocol](self._stack, changed)
 
     def _now_ns(self) -> int:
         """Give the network's time, in nanoseconds since the epoch."""

@@ -27,6 +27,10 @@ class Descriptor(Protocol):
         """Bind to the interface in a ``struct sockaddr_can``; index 0: to all."""
         ...
 
+    def connect(self, address: bytes) -> None:
+        """Connect to the interface in a ``struct sockaddr_can``; index 0: to all."""
+        ...
+
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set a socket option from its bytes."""
         ...

@@ -103,6 +103,8 @@ class _Library:
         integer, pointer, size = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint
         self.bind = library.bind
         self.bind.argtypes = (integer, ctypes.c_char_p, size)
+        self.connect = library.connect
+        self.connect.argtypes = (integer, ctypes.c_char_p, size)
         self.getsockopt = library.getsockopt
         self.getsockopt.argtypes = (integer, integer, integer, pointer, pointer)
         self.recvmsg = library.recvmsg
@@ -175,6 +177,11 @@ class KernelDescriptor:
     def bind(self, address: bytes) -> None:
         """Bind to the interface in a ``struct sockaddr_can``."""
         if self._library.bind(self._fd, address, len(address)) < 0:
+            raise _failure()
+
+    def connect(self, address: bytes) -> None:
+        """Connect to the interface in a ``struct sockaddr_can``."""
+        if self._library.connect(self._fd, address, len(address)) < 0:
             raise _failure()
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:

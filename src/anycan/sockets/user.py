@@ -18,7 +18,7 @@ from anycan.sockets.errors import explain_open
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from anycan.network.core.raw import RawSocketCore
+    from anycan.network.core.socket import SocketCore
     from anycan.network.user import UserNetwork
     from anycan.wire.messages import MessageBuffer
 
@@ -27,18 +27,24 @@ _FILL: Final = bytes(65536)
 
 
 class UserDescriptor:
-    """A raw socket of a user-space network: a :class:`~anycan.sockets.descriptor.Descriptor`.
+    """A socket of a user-space network: a :class:`~anycan.sockets.descriptor.Descriptor`.
 
     Args:
         network: Where.
+        protocol: ``CAN_RAW`` or ``CAN_BCM``.
+        module: What the kernel calls that, for the error message.
 
     Raises:
         NetworkUnavailableError: The network is closed.
+        ProtocolUnavailableError: It has no such sockets.
     """
 
-    def __init__(self, network: UserNetwork) -> None:
-        self._socket = network._open_socket(self._changed)  # noqa: SLF001 - hidden from users alone
-        self._core: RawSocketCore | _ClosedCore = self._socket
+    def __init__(self, network: UserNetwork, protocol: int, module: str) -> None:
+        try:
+            self._socket = network._open_socket(protocol, self._changed)  # noqa: SLF001 - hidden from users alone
+        except OSError as error:
+            raise explain_open(error, module) from None
+        self._core: SocketCore | _ClosedCore = self._socket
         try:
             self._own, self._peer = socket.socketpair()
         except OSError as error:  # there are no descriptors left
@@ -74,6 +80,10 @@ class UserDescriptor:
     def bind(self, address: bytes) -> None:
         """Bind to the interface in a ``struct sockaddr_can``."""
         self._core.bind(address)
+
+    def connect(self, address: bytes) -> None:
+        """Connect to the interface in a ``struct sockaddr_can``."""
+        self._core.connect(address)
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set a socket option from its bytes."""
@@ -116,7 +126,7 @@ class _ClosedCore:
     def refuse(self, *_: object) -> NoReturn:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
-    bind = setsockopt = getsockopt = receive = send = refuse
+    bind = connect = setsockopt = getsockopt = receive = send = refuse
 
     def close(self) -> None:
         pass

@@ -15,6 +15,7 @@ import attrs
 from anycan.wire.constants import CAN_MTU, CANFD_MTU
 
 MAX_FRAMES: Final = 256  # of a transmission; a reception's have the multiplex mask before them
+MAX_SECONDS: Final = 400 * 24 * 60 * 60  # of an interval, and a last microsecond of each
 _MICROSECONDS: Final = 1_000_000
 
 

@@ -40,6 +40,7 @@ SOF_TIMESTAMPING_RAW_HARDWARE: Final = 1 << 6
 
 # linux/can.h
 CAN_RAW: Final = 1
+CAN_BCM: Final = 2
 SOL_CAN_BASE: Final = 100
 CAN_INV_FILTER: Final = 0x20000000
 CAN_MTU: Final = 16

@@ -10,7 +10,7 @@ a socket has to tell goes out through its ``changed`` callback. Thin hosts put i
 - :mod:`~anycan.network.core.interface`: an interface: transmit path and delivery;
 - :mod:`~anycan.network.core.stack`: the interfaces of a network, and the news of their links;
 - :mod:`~anycan.network.core.raw`: a CAN_RAW socket;
-- :mod:`~anycan.network.core.options`: its options, as bytes.
+- :mod:`~anycan.network.core.raw_options`: its options, as bytes.
 
 Source: the behaviour of Linux 6.12, described in ``docs/explanation/parity.md``.
 """

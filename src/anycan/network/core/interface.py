@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
+from anycan.engine.failure import failure
 from anycan.frame import ERR_FLAG
 from anycan.network.core.device import Transmit
 from anycan.network.core.payload import (
@@ -24,14 +24,10 @@ from anycan.network.core.receivers import ReceiveLists, Receiver, Verdicts
 from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 
 if TYPE_CHECKING:
+    from anycan.network.core.afterwards import Afterwards
     from anycan.network.core.device import Device
 
 _QUEUED: Final = Transmit.QUEUED
-
-
-def failure(number: int) -> OSError:
-    """Make the error that a system call would give."""
-    return OSError(number, os.strerror(number))
 
 
 def mtu_allows(mtu: int, kind: int) -> bool:
@@ -41,13 +37,13 @@ def mtu_allows(mtu: int, kind: int) -> bool:
     return kind != XL or mtu >= CANXL_MIN_MTU
 
 
-class Socket(Receiver, Protocol):
-    """A socket, as an interface sees it."""
+class Taker(Receiver, Protocol):
+    """Who takes frames."""
 
     def deliver(
         self, payload: bytes, kind: int, word: int, ifindex: int, sender: object, now_ns: int
     ) -> None:
-        """Take a frame that passed the socket's filters.
+        """Take a frame that passed the filters.
 
         Args:
             payload: Its bytes.
@@ -59,9 +55,17 @@ class Socket(Receiver, Protocol):
         """
         ...
 
+
+class Sender(Protocol):
+    """Who sends frames."""
+
     def released(self, size: int) -> None:
         """Take note that the device has let go of a frame of that many bytes which it held."""
         ...
+
+
+class Bound(Protocol):
+    """Who is told what happens to an interface."""
 
     def link_down(self) -> None:
         """Take note that the interface went down."""
@@ -93,6 +97,7 @@ class Interface:
         mtu: 16, 72, or 76 to 2060.
         device: What carries its frames.
         any_lists: The filters of the sockets bound to all interfaces.
+        afterwards: What waits until a frame has reached all who take it.
 
     Attributes:
         up: Whether the link is up.
@@ -102,6 +107,7 @@ class Interface:
     """
 
     __slots__ = (
+        "_afterwards",
         "_held",
         "_verdicts",
         "bound",
@@ -115,21 +121,28 @@ class Interface:
     )
 
     def __init__(
-        self, index: int, name: str, mtu: int, device: Device, any_lists: ReceiveLists[Socket]
+        self,
+        index: int,
+        name: str,
+        mtu: int,
+        device: Device,
+        any_lists: ReceiveLists[Taker],
+        afterwards: Afterwards,
     ) -> None:
         self.index = index
         self.name = name
         self.mtu = mtu
         self.device = device
         self.up = False
-        self.lists: ReceiveLists[Socket] = ReceiveLists()
-        self.bound: dict[Socket, None] = {}
+        self.lists: ReceiveLists[Taker] = ReceiveLists()
+        self.bound: dict[Bound, None] = {}
         self.counters = Counters()
-        self._held: deque[tuple[bytes, Socket, bool]] = deque()
+        self._afterwards = afterwards
+        self._held: deque[tuple[bytes, Sender, bool]] = deque()
         self._verdicts = Verdicts(any_lists, self.lists)
 
     def transmit(
-        self, payload: bytes, kind: int, sender: Socket, loopback: bool, now_ns: int
+        self, payload: bytes, kind: int, sender: Sender, loopback: bool, now_ns: int
     ) -> bool:
         """Send a frame.
 
@@ -210,7 +223,7 @@ class Interface:
         kind: int,
         word: int,
         size: int,
-        sender: Socket | None,
+        sender: Sender | None,
         now_ns: int,
     ) -> None:
         if sender is not None or not word & ERR_FLAG:  # a controller's report is no traffic
@@ -219,6 +232,8 @@ class Interface:
             counters.received_bytes += size
         for socket in self._verdicts[word]:
             socket.deliver(payload, kind, word, self.index, sender, now_ns)
+        if self._afterwards.calls:
+            self._afterwards.run()
 
     def set_up(self) -> None:
         """Bring the link up."""

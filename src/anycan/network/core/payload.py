@@ -27,7 +27,7 @@ _SHARED_INFO: Final = 320  # struct skb_shared_info, behind the data
 _CAN_PRIVATE: Final = 16  # struct can_skb_priv, before the frame
 _SMALL_HEAD: Final = 704  # data areas up to this size have a cache of their own
 _SMALL_CHARGE: Final = _BUFFER_HEAD + _SMALL_HEAD
-_LARGEST_SMALL: Final = _SMALL_HEAD - _SHARED_INFO - _CAN_PRIVATE
+_LARGEST_SMALL: Final = _SMALL_HEAD - _SHARED_INFO
 
 
 def kind_of(payload: bytes) -> int:
@@ -72,13 +72,20 @@ def replace_word(payload: bytes, word: int) -> bytes:
 
 
 def charge_of(size: int) -> int:
-    """Give what a message of ``size`` bytes takes of a socket's send or receive buffer.
+    """Give what a frame of ``size`` bytes takes of a socket's send or receive buffer.
 
     Frames of classical CAN and CAN FD cost the same, 960 bytes; CAN XL 960, 1280, 2304 or 4352.
 
     Source: measured on Linux 6.12, x86-64, 4 KiB pages.
     """
+    return charge_of_data(size + _CAN_PRIVATE)
+
+
+def charge_of_data(size: int) -> int:
+    """Give what a message of ``size`` bytes that is no frame takes of a socket's receive buffer.
+
+    Source: as :func:`charge_of`.
+    """
     if size <= _LARGEST_SMALL:
         return _SMALL_CHARGE
-    needed = size + _CAN_PRIVATE + _SHARED_INFO
-    return _BUFFER_HEAD + (1 << (needed - 1).bit_length())
+    return _BUFFER_HEAD + (1 << (size + _SHARED_INFO - 1).bit_length())

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
-from struct import Struct, pack
 from typing import TYPE_CHECKING, Final
 
+from anycan.engine.failure import failure
 from anycan.frame import ERR_FLAG
-from anycan.network.core.interface import failure, mtu_allows
-from anycan.network.core.options import RawSocketOptions
+from anycan.network.core.interface import mtu_allows
 from anycan.network.core.payload import (
     CLASSICAL,
     FLEXIBLE,
@@ -22,33 +20,29 @@ from anycan.network.core.payload import (
     replace_word,
     unpack_word,
 )
+from anycan.network.core.raw_options import RawSocketOptions
+from anycan.network.core.socket import ADDRESS, SocketCore
 from anycan.wire.constants import (
     AF_CAN,
     CAN_RAW_ERR_FILTER,
     CAN_RAW_FILTER,
     MSG_CONFIRM,
     MSG_DONTROUTE,
-    MSG_TRUNC,
-    SO_ERROR,
-    SO_MEMINFO,
     SOL_CAN_RAW,
-    SOL_SOCKET,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anycan.network.core.interface import Interface, Socket
+    from anycan.network.core.interface import Bound, Interface, Taker
     from anycan.network.core.receivers import ReceiveLists
     from anycan.network.core.stack import Stack
-    from anycan.wire.messages import MessageBuffer
 
-_ADDRESS: Final = Struct("=HxxI")
-_LEAST_ADDRESS: Final = _ADDRESS.size
+_LEAST_ADDRESS: Final = ADDRESS.size
 _GREATEST_ADDRESS: Final = 128  # linux/socket.h: struct sockaddr_storage
 
 
-class RawSocketCore:
+class RawSocketCore(SocketCore):
     """A CAN_RAW socket, without a descriptor and a clock.
 
     Args:
@@ -58,33 +52,13 @@ class RawSocketCore:
 
     def __init__(self, stack: Stack, changed: Callable[[], object]) -> None:
         self.options = RawSocketOptions()
-        self.drops = 0
-        self._stack = stack
-        self._changed = changed
-        self._interface: Interface | None = None
-        self._lists: ReceiveLists[Socket] | None = None  # None: not bound
-        self._queue: deque[tuple[bytes, int, int, int, int, int]] = deque()
-        self._received_charge = 0
-        self._sent_charge = 0
-        self._error = 0
+        super().__init__(stack, changed, self.options, errno.EINVAL)
+        self._lists: ReceiveLists[Taker] | None = None  # None: not bound
 
     @property
     def joined(self) -> int:
         """How many filters must match before a frame is taken; 0: the first does."""
         return self.options.joined
-
-    @property
-    def readable(self) -> bool:
-        """Whether a receive call would give something, a message or an error."""
-        return bool(self._queue) or self._error != 0
-
-    @property
-    def writable(self) -> bool:
-        """Whether poll would say so: less than half of the send buffer is used, or an error waits.
-
-        Source: ``include/net/sock.h``, ``sock_writeable``, whose own count begins at 1.
-        """
-        return self._sent_charge + 1 < self.options.send_buffer >> 1 or self._error != 0
 
     # Binding
 
@@ -113,8 +87,16 @@ class RawSocketCore:
         if interface is not None and not interface.up:
             self._fail(errno.ENETDOWN)
 
+    def connect(self, _address: bytes) -> None:
+        """Refuse to be connected: it is bound.
+
+        Raises:
+            OSError: EOPNOTSUPP.
+        """
+        raise failure(errno.EOPNOTSUPP)
+
     @property
-    def _bound_there(self) -> dict[Socket, None]:
+    def _bound_there(self) -> dict[Bound, None]:
         interface = self._interface
         return self._stack.any_bound if interface is None else interface.bound
 
@@ -157,16 +139,6 @@ class RawSocketCore:
         self.options.set_raw(CAN_RAW_FILTER, b"")
         self._fail(errno.ENODEV)
 
-    def _fail(self, number: int) -> None:
-        self._error = number
-        self._changed()
-
-    def _take_error(self) -> None:
-        if self._error:
-            number, self._error = self._error, 0
-            self._changed()
-            raise failure(number)
-
     # Options
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
@@ -175,10 +147,8 @@ class RawSocketCore:
         Raises:
             OSError: EINVAL or ENOPROTOOPT.
         """
-        if level == SOL_SOCKET:
-            self.options.set_socket(option, value)
-        elif level != SOL_CAN_RAW:
-            raise failure(errno.EINVAL)
+        if level != SOL_CAN_RAW:
+            super().setsockopt(level, option, value)
         elif option == CAN_RAW_FILTER:
             # The new ones come first: those that are there already keep their place.
             filters = self.options.filters
@@ -203,18 +173,7 @@ class RawSocketCore:
         """
         if level == SOL_CAN_RAW:
             return self.options.get_raw(option, size)
-        if level != SOL_SOCKET:
-            raise failure(errno.EINVAL)
-        if option == SO_ERROR:
-            number, self._error = self._error, 0
-            self._changed()
-            return pack("=i", number)[:size]
-        if option == SO_MEMINFO:
-            options = self.options
-            received = (self._received_charge, options.receive_buffer)
-            sent = (self._sent_charge, options.send_buffer)
-            return pack("=9I", *received, *sent, 0, 0, 0, 0, self.drops)[:size]
-        return self.options.get_socket(option)[:size]
+        return super().getsockopt(level, option, size)
 
     # Sending
 
@@ -280,61 +239,19 @@ class RawSocketCore:
             options.flexible if kind == FLEXIBLE else options.xl and options.takes_xl_word(word)
         ):
             return
-        if self._received_charge >= options.receive_buffer:
-            self.drops += 1
-            return
-        charge = charge_of(len(payload))
-        self._received_charge += charge
-        drops = self.drops if options.drop_counts else 0
-        self._queue.append((payload, ifindex, flags, now_ns, drops, charge))
-        if len(self._queue) == 1:
-            self._changed()
-
-    def receive(self, buffer: MessageBuffer) -> int:
-        """Fill a buffer with the messages that wait.
-
-        Returns:
-            How many were stored, from 1.
-
-        Raises:
-            OSError: The pending error, or EAGAIN.
-        """
-        self._take_error()
-        queue = self._queue
-        if not queue:
-            raise failure(errno.EAGAIN)
-        count = min(len(queue), buffer.capacity)
-        room = buffer.payload_size
-        counting = self.options.drop_counts
-        store = buffer.store
-        for position in range(count):
-            payload, ifindex, flags, now_ns, drops, charge = queue.popleft()
-            self._received_charge -= charge
-            if len(payload) > room:
-                flags |= MSG_TRUNC
-            store(position, payload, ifindex, flags, now_ns, drops if counting else 0)
-        if not queue:
-            self._changed()
-        return count
+        self._put(payload, ifindex, flags, now_ns, charge_of(len(payload)))
 
     def close(self) -> None:
-        """Unbind, forget what waits, and call ``changed`` no more. It is of no use after that."""
-        self._changed = _nobody
+        """Unbind, and forget what waits. It is of no use after that."""
         self._unregister()
         self._leave()
-        self._queue.clear()
-        self._received_charge = 0
-        self._error = 0
-
-
-def _nobody() -> None:
-    """Be told of changes, and do nothing."""
+        super().close()
 
 
 def _index_of(address: bytes) -> int:
     if not _LEAST_ADDRESS <= len(address) <= _GREATEST_ADDRESS:
         raise failure(errno.EINVAL)
-    family, index = _ADDRESS.unpack_from(address)
+    family, index = ADDRESS.unpack_from(address)
     if family != AF_CAN:
         raise failure(errno.EINVAL)
     return int(index)

@@ -3,34 +3,79 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from anycan.engine.failure import failure
+from anycan.engine.timers import Timers
+from anycan.network.core.afterwards import Afterwards
 from anycan.network.core.device import DEFAULT_MTU
-from anycan.network.core.interface import Interface, Socket, failure
+from anycan.network.core.interface import Bound, Interface, Taker
 from anycan.network.core.receivers import ReceiveLists
 
 if TYPE_CHECKING:
     from anycan.network.core.device import Device
 
 
+class Watcher(Protocol):
+    """Who is told of every interface that goes."""
+
+    def interface_gone(self, interface: Interface) -> None:
+        """Take note that an interface is gone."""
+        ...
+
+
+class Clock(Protocol):
+    """A network's times, in nanoseconds, and who wakes it."""
+
+    def stamp_ns(self) -> int:
+        """Give the time since the epoch, for stamps."""
+        ...
+
+    def now(self) -> int:
+        """Give the time by a clock that does not go back, for timers."""
+        ...
+
+    def attend(self) -> None:
+        """Take note that timers are about to be started: it may depend on where that is."""
+        ...
+
+    def changed(self) -> None:
+        """Take note that the next deadline of the timers has come closer."""
+        ...
+
+
 class Stack:
     """The interfaces of a network, and the filters of sockets bound to all of them.
+
+    Args:
+        clock: Gives the time, and wakes the timers.
 
     Attributes:
         any_lists: The filters of the sockets bound to all interfaces.
         any_bound: Those sockets, in the order of their binding.
         by_index: The interfaces, in the order in which they were added.
         by_name: The same by name.
+        watchers: Who is told of every interface that goes.
+        clock: Its times.
+        timers: What is to happen, and when.
+        afterwards: What waits until a frame has reached all who take it.
         closed: There will be no more interfaces.
     """
 
-    def __init__(self) -> None:
-        self.any_lists: ReceiveLists[Socket] = ReceiveLists()
-        self.any_bound: dict[Socket, None] = {}
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.timers = Timers(self._deadline_changed)
+        self.afterwards = Afterwards(self.timers, clock)
+        self.any_lists: ReceiveLists[Taker] = ReceiveLists()
+        self.any_bound: dict[Bound, None] = {}
+        self.watchers: dict[Watcher, None] = {}
         self.by_index: dict[int, Interface] = {}
         self.by_name: dict[str, Interface] = {}
         self.closed = False
         self._last_index = 0
+
+    def _deadline_changed(self) -> None:
+        self.clock.changed()
 
     def add(self, name: str, device: Device, mtu: int = DEFAULT_MTU) -> Interface:
         """Add an interface, down.
@@ -43,7 +88,7 @@ class Stack:
         if not device.supports_mtu(mtu):
             raise failure(errno.EINVAL)
         self._last_index += 1
-        interface = Interface(self._last_index, name, mtu, device, self.any_lists)
+        interface = Interface(self._last_index, name, mtu, device, self.any_lists, self.afterwards)
         self.by_index[interface.index] = self.by_name[name] = interface
         return interface
 
@@ -51,6 +96,8 @@ class Stack:
         """Remove an interface; the sockets bound to it are told."""
         del self.by_index[interface.index], self.by_name[interface.name]
         interface.remove()
+        for watcher in list(self.watchers):
+            watcher.interface_gone(interface)
 
     def set_mtu(self, interface: Interface, mtu: int) -> None:
         """Change the MTU.

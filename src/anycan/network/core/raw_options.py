@@ -6,11 +6,11 @@ import errno
 from struct import Struct, pack, unpack
 from typing import Final
 
+from anycan.engine.failure import failure
 from anycan.frame import EFF_MASK
-from anycan.network.core.interface import failure
+from anycan.network.core.socket_options import SocketOptions
 from anycan.wire import constants
 from anycan.wire.constants import (
-    AF_CAN,
     CAN_RAW_ERR_FILTER,
     CAN_RAW_FD_FRAMES,
     CAN_RAW_FILTER,
@@ -23,25 +23,13 @@ from anycan.wire.constants import (
     CAN_RAW_XL_VCID_RX_FILTER,
     CAN_RAW_XL_VCID_TX_PASS,
     CAN_RAW_XL_VCID_TX_SET,
-    SO_RCVBUF,
-    SO_RXQ_OVFL,
-    SO_SNDBUF,
-    SO_TIMESTAMP,
-    SO_TIMESTAMPING,
-    SO_TIMESTAMPNS,
 )
 from anycan.wire.options import unpack_integer
 
-BUFFER_MAXIMUM: Final = 212_992  # net.core.rmem_max and wmem_max
-_LEAST_SEND_BUFFER: Final = 4608
-_LEAST_RECEIVE_BUFFER: Final = 2304
-_INTEGER_MAXIMUM: Final = 0x7FFFFFFF
+_SOCK_RAW: Final = 3  # linux/net.h
 _PRIORITY: Final = 0x7FF
 _VCID: Final = 0xFF0000
 
-# asm-generic/socket.h; the values are those that a socket of PF_CAN gives
-_FIXED: Final = {3: 3, 38: 0, 39: AF_CAN}  # SO_TYPE: SOCK_RAW, SO_PROTOCOL, SO_DOMAIN
-_TIMESTAMPING_MASK: Final = 0x3FFFF  # linux/net_tstamp.h of 6.12: SOF_TIMESTAMPING_MASK
 _FILTER: Final = Struct("=II")
 _INTEGERS: Final = (
     CAN_RAW_LOOPBACK,
@@ -52,29 +40,23 @@ _INTEGERS: Final = (
 )
 
 
-class RawSocketOptions:
+class RawSocketOptions(SocketOptions):
     """The options' values.
 
     Attributes:
         filters: Words and masks, as set.
         error_mask: Which classes of error frames are taken.
         joined: How many filters must match; 0: one does.
-        send_buffer: Bytes, as the kernel counts.
-        receive_buffer: Bytes, as the kernel counts.
-        drop_counts: Received messages carry the drop count.
     """
 
     def __init__(self) -> None:
+        super().__init__(_SOCK_RAW)
         self.filters: list[tuple[int, int]] = [(0, 0)]
         self.error_mask = 0
         self.joined = 0
-        self.send_buffer = BUFFER_MAXIMUM
-        self.receive_buffer = BUFFER_MAXIMUM
-        self.drop_counts = False
         # What is set is given back as it is, not as true or false.
         self._integers = dict.fromkeys(_INTEGERS, 0) | {CAN_RAW_LOOPBACK: 1}
         self._vcid = bytes(4)
-        self._socket = dict.fromkeys((SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING), 0)
         self._renew()
 
     def _renew(self) -> None:
@@ -154,61 +136,3 @@ class RawSocketOptions:
         if flags & CAN_RAW_XL_VCID_RX_FILTER:
             return (word >> 16 ^ wanted) & mask == 0
         return not word & _VCID
-
-    # SOL_SOCKET
-
-    def set_socket(self, option: int, value: bytes) -> None:
-        """Set an option of the level SOL_SOCKET.
-
-        Raises:
-            OSError: EINVAL or ENOPROTOOPT.
-        """
-        if len(value) < 4:
-            raise failure(errno.EINVAL)
-        number = unpack_integer(value[:4])
-        match option:
-            case constants.SO_SNDBUF:
-                self.send_buffer = _buffer(_capped(number), _LEAST_SEND_BUFFER)
-            case constants.SO_RCVBUF:
-                self.receive_buffer = _buffer(_capped(number), _LEAST_RECEIVE_BUFFER)
-            case constants.SO_SNDBUFFORCE:
-                self.send_buffer = _buffer(max(number, 0), _LEAST_SEND_BUFFER)
-            case constants.SO_RCVBUFFORCE:
-                self.receive_buffer = _buffer(max(number, 0), _LEAST_RECEIVE_BUFFER)
-            case constants.SO_TIMESTAMP | constants.SO_TIMESTAMPNS:  # one or the other
-                self._socket[SO_TIMESTAMP] = self._socket[SO_TIMESTAMPNS] = 0
-                self._socket[option] = int(number != 0)
-            case constants.SO_TIMESTAMPING:
-                if number & ~_TIMESTAMPING_MASK:
-                    raise failure(errno.EINVAL)
-                self._socket[SO_TIMESTAMPING] = number
-            case constants.SO_RXQ_OVFL:
-                self.drop_counts = number != 0
-            case _:
-                raise failure(errno.ENOPROTOOPT)
-
-    def get_socket(self, option: int) -> bytes:
-        """Give an option of the level SOL_SOCKET.
-
-        Raises:
-            OSError: ENOPROTOOPT.
-        """
-        values = self._socket | {
-            SO_SNDBUF: self.send_buffer,
-            SO_RCVBUF: self.receive_buffer,
-            SO_RXQ_OVFL: int(self.drop_counts),
-            **_FIXED,
-        }
-        if option not in values:
-            raise failure(errno.ENOPROTOOPT)
-        # struct so_timestamping has a second number, for a clock to take the stamps from.
-        return pack("=i", values[option]) + (bytes(4) if option == SO_TIMESTAMPING else b"")
-
-
-def _capped(number: int) -> int:
-    return min(number & 0xFFFFFFFF, BUFFER_MAXIMUM)
-
-
-def _buffer(number: int, least: int) -> int:
-    """Double a buffer's size, as the kernel does for its own overhead."""
-    return max(min(number, _INTEGER_MAXIMUM // 2) * 2, least)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies
 
-from anycan.network.core.options import RawSocketOptions
+from anycan.network.core.raw_options import RawSocketOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import errno
 import socket
 import struct
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 from hypothesis import strategies
@@ -30,38 +30,17 @@ from anycan.wire.constants import (
     SOL_SOCKET,
 )
 from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
+from stages import INTERFACES
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from anycan.network.base import Network
     from anycan.sockets.descriptor import Descriptor
+    from stages import Stage
 
 SOCKETS = 3
-INTERFACES = ("flexible", "classical", "long")
-MTUS = {"flexible": 72, "classical": 16, "long": 2060}
 
 Outcome: TypeAlias = "str | int | bytes | list[Any] | None"
-
-
-class Stage(Protocol):
-    """A network with the three interfaces, and the power to take links down."""
-
-    @property
-    def network(self) -> Network:
-        """Give the network."""
-
-    def name(self, interface: str) -> str:
-        """Give the real name of one of :data:`INTERFACES`."""
-
-    def down(self, interface: str) -> None:
-        """Take a link down."""
-
-    def up(self, interface: str) -> None:
-        """Bring a link up."""
-
-    def replace(self, interface: str) -> None:
-        """Remove an interface, and add one of the same name, up."""
 
 
 @attrs.frozen

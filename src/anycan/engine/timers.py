@@ -1,0 +1,146 @@
+"""Timers without a clock: when the next one is due, and who is told when it is.
+
+Times are integers of nanoseconds by any clock that does not go back. A timer that is put off, as
+a timeout is by every frame, costs no more than an attribute: its place in the queue is looked at
+again when it comes up.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Entry: TypeAlias = "tuple[int, int, Timer]"
+_FEW: Final = 64  # entries of no more use that are not worth being looked for
+
+
+class Timers:
+    """Timers in the order in which they are due; those due at one time, as they were started.
+
+    Args:
+        changed: Called when the next deadline has come closer.
+    """
+
+    def __init__(self, changed: Callable[[], object]) -> None:
+        self._changed = changed
+        self._entries: list[_Entry] = []
+        self._numbers = count()
+        self._dead = 0
+        self._running = False
+
+    def timer(self, expired: Callable[[int, int], object]) -> Timer:
+        """Make a timer.
+
+        Args:
+            expired: Called when the timer is due, with the time it was started for and the time
+                it is. It may start timers, this one too, for a later time.
+        """
+        return Timer(self, expired)
+
+    @property
+    def deadline(self) -> int | None:
+        """When :meth:`run` is to be called next; None: no timer runs."""
+        entries = self._entries
+        while entries:
+            when, _, timer = entry = entries[0]
+            if timer.entry is not entry:
+                self._dead -= 1
+                heappop(entries)
+            elif timer.deadline is None:
+                timer.entry = None
+                heappop(entries)
+            elif timer.deadline > when:
+                heappop(entries)
+                self.push(timer, timer.deadline)
+            else:
+                return when
+        return None
+
+    def run(self, now: int) -> None:
+        """Tell each timer that is due by now."""
+        entries = self._entries
+        self._running = True
+        try:
+            while entries and entries[0][0] <= now:
+                when, _, timer = entry = heappop(entries)
+                if timer.entry is not entry:
+                    self._dead -= 1
+                    continue
+                timer.entry = None
+                deadline = timer.deadline
+                if deadline is None:
+                    continue
+                if deadline > when:
+                    self.push(timer, deadline)
+                    continue
+                timer.deadline = None
+                timer.expired(deadline, now)
+        finally:
+            self._running = False
+
+    def push(self, timer: Timer, deadline: int) -> None:
+        """Give a timer a place in the queue, and none besides."""
+        entries = self._entries
+        entry = timer.entry = (deadline, timer.number, timer)
+        heappush(entries, entry)
+        if entries[0] is entry and not self._running:
+            self._changed()
+
+    def renumber(self, timer: Timer) -> None:
+        """Let a timer come behind those that were started before."""
+        timer.number = next(self._numbers)
+
+    def forget(self, timer: Timer) -> None:
+        """Take note that a timer's place is of no more use."""
+        if timer.entry is None:
+            return
+        timer.entry = None
+        self._dead += 1
+        if self._dead > _FEW and 2 * self._dead > len(self._entries):
+            self._entries[:] = [entry for entry in self._entries if entry[2].entry is entry]
+            heapify(self._entries)
+            self._dead = 0
+
+
+class Timer:
+    """Something that is to happen at a time. Made by :meth:`Timers.timer`.
+
+    Attributes:
+        deadline: When; None: it does not run.
+        expired: What is called then.
+        entry: Its place in the queue, which may be too early; for :class:`Timers`.
+        number: Which start it was, of all timers' starts; for :class:`Timers`.
+    """
+
+    __slots__ = ("_timers", "deadline", "entry", "expired", "number")
+
+    def __init__(self, timers: Timers, expired: Callable[[int, int], object]) -> None:
+        self._timers = timers
+        self.expired = expired
+        self.deadline: int | None = None
+        self.entry: _Entry | None = None
+        self.number = 0
+
+    def start(self, deadline: int) -> None:
+        """Let it happen at a time, and no more at another one."""
+        self.deadline = deadline
+        self._timers.renumber(self)
+        entry = self.entry
+        if entry is None:
+            self._timers.push(self, deadline)
+        elif deadline < entry[0]:
+            self._timers.forget(self)
+            self._timers.push(self, deadline)
+
+    def cancel(self) -> None:
+        """Let it not happen. It can be started again."""
+        self.deadline = None
+
+    def discard(self) -> None:
+        """Let it not happen, and free its place: it will not be started again."""
+        self.deadline = None
+        self._timers.forget(self)

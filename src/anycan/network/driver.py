@@ -1,0 +1,155 @@
+"""A network's clock, and who runs its timers: the event loop that runs where one is started.
+
+Cyclic transmissions go on while nobody awaits anything of the network. On asyncio (and uvloop) the
+loop calls back; on trio a task of the loop's own sleeps, for as long as a timer runs. Both measure
+time by the loop's clock, so that whoever replaces that (as trio's MockClock does) commands these
+timers too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anycan.engine.timers import Timers
+
+_SECOND: Final = 1_000_000_000
+
+
+class LoopDriver:
+    """Runs timers by the running event loop.
+
+    Args:
+        stamp_ns: Gives the time since the epoch, in nanoseconds.
+    """
+
+    def __init__(self, stamp_ns: Callable[[], int]) -> None:
+        self.stamp_ns = stamp_ns
+        self._timers: Timers | None = None
+        self._alarm: _AsyncioAlarm | _TrioAlarm | None = None
+        self._time: Callable[[], float] = time.monotonic
+
+    def drive(self, timers: Timers) -> None:
+        """Take the timers that are to be run."""
+        self._timers = timers
+
+    def now(self) -> int:
+        """Give the time by the loop's clock, in nanoseconds."""
+        return int(self._time() * _SECOND)
+
+    def changed(self) -> None:
+        """See to it that the next timer is run when it is due."""
+        timers = self._timers
+        deadline = None if timers is None else timers.deadline
+        if deadline is None:
+            return
+        alarm = self._alarm
+        if alarm is None or not alarm.is_here():
+            alarm = self._alarm = self._find_loop()
+        if alarm is not None:
+            alarm.set(deadline / _SECOND)
+
+    def attend(self) -> None:
+        """Find the loop that runs here, whose clock is the one from now on."""
+        if self._alarm is None or not self._alarm.is_here():
+            self._alarm = self._find_loop()
+
+    def _find_loop(self) -> _AsyncioAlarm | _TrioAlarm | None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            trio = sys.modules.get("trio")
+            if trio is None or not trio.lowlevel.in_trio_run():
+                return None
+            self._time = trio.current_time
+            return _TrioAlarm(trio, self._run)
+        self._time = loop.time
+        return _AsyncioAlarm(loop, self._run)
+
+    def _run(self) -> float | None:
+        """Run what is due; give when the next is, in seconds."""
+        timers = self._timers
+        if timers is None:
+            return None
+        timers.run(self.now())
+        deadline = timers.deadline
+        return None if deadline is None else deadline / _SECOND
+
+
+class _AsyncioAlarm:
+    """Calls by asyncio's loop.
+
+    Args:
+        loop: The loop.
+        run: Called when it is time; gives the next time, or None.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], float | None]) -> None:
+        self._loop = loop
+        self._run = run
+        self._handle: asyncio.TimerHandle | None = None
+
+    def is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            # Called by who has no loop: the last one goes on, while it is not closed.
+            return not self._loop.is_closed()
+
+    def set(self, when: float) -> None:
+        if self._handle is not None:
+            if self._handle.when() <= when:
+                return
+            self._handle.cancel()
+        self._handle = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._handle = None
+        when = self._run()
+        if when is not None:
+            self.set(when)
+
+
+class _TrioAlarm:
+    """Calls by a task of trio's own, which lives while there is something to wait for.
+
+    Args:
+        trio: The module; anycan does not depend on it.
+        run: Called when it is time; gives the next time, or None.
+    """
+
+    def __init__(self, trio: Any, run: Callable[[], float | None]) -> None:
+        self._trio = trio
+        self._token = trio.lowlevel.current_trio_token()
+        self._run = run
+        self._scope: Any = None
+
+    def is_here(self) -> bool:
+        try:
+            return self._trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            return False
+
+    def set(self, when: float) -> None:
+        if self._scope is None:
+            self._scope = self._trio.CancelScope(deadline=when)
+            self._trio.lowlevel.spawn_system_task(self._wait)
+        elif when < self._scope.deadline:
+            self._scope.deadline = when
+
+    async def _wait(self) -> None:
+        try:
+            while True:
+                with self._scope:
+                    await self._trio.sleep_forever()
+                when = self._run()
+                if when is None:
+                    return
+                self._scope = self._trio.CancelScope(deadline=when)
+        finally:
+            self._scope = None
