@@ -88,10 +88,14 @@ class KernelStage:
 
 
 class UserStage:
-    """Three vcans of a user-space network."""
+    """Three vcans of a user-space network.
 
-    def __init__(self) -> None:
-        self.network = anycan.UserNetwork()
+    Args:
+        network: Where; None: on one of their own.
+    """
+
+    def __init__(self, network: anycan.UserNetwork | None = None) -> None:
+        self.network = network or anycan.UserNetwork()
         for interface in INTERFACES:
             self.network.add_vcan(interface, mtu=MTUS[interface])
 

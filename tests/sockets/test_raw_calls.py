@@ -21,9 +21,10 @@ from anycan.exceptions import (
 )
 from anycan.filter import Filter
 from anycan.frame import Frame
-from anycan.sockets import raw as module
+from anycan.sockets import common as module
+from anycan.sockets.options import RECEIVE_BUFFER
 from anycan.sockets.raw import RawSocket
-from anycan.sockets.raw_options import RECEIVE_BUFFER, RawOptions
+from anycan.sockets.raw_options import RawOptions
 from anycan.wire.constants import (
     SK_MEMINFO_VARS,
     SO_ERROR,

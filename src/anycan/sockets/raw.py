@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Final
 from anycan.exceptions import CanOSError, FilterError
 from anycan.filter import CanFilter, Filter, kernel_filters
 from anycan.frame import EFF_MASK, FdFrame, XlFrame
+from anycan.sockets.common import CanSocket, find_interface
 from anycan.sockets.errors import (
     explain_bind,
-    explain_receive,
     explain_send,
     interface_removed,
-    unknown_interface,
 )
-from anycan.sockets.networks import open_descriptor
-from anycan.sockets.raw_options import OptionSetter, RawOptions
+from anycan.sockets.options import OptionSetter
+from anycan.sockets.raw_options import RawOptions, configure
 from anycan.wire.constants import (
     CAN_MTU,
     CAN_RAW,
@@ -27,10 +26,7 @@ from anycan.wire.constants import (
     CANFD_MTU,
     CANXL_MIN_MTU,
     CANXL_MTU,
-    SK_MEMINFO_DROPS,
-    SK_MEMINFO_VARS,
     SO_ERROR,
-    SO_MEMINFO,
     SOL_SOCKET,
 )
 from anycan.wire.frames import encode_frame
@@ -38,7 +34,7 @@ from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
 from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from anycan.frame import AnyFrame, ErrorClass
     from anycan.network.base import Network
@@ -47,29 +43,13 @@ RECEIVE_BATCH: Final = 128
 SEND_BATCH: Final = 64
 
 
-class _InterfaceNames(dict[int, str | None]):
-    """Names of interfaces by index, asked for once each."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self._network = network
-
-    def __missing__(self, index: int) -> str | None:
-        name = self[index] = self._network.interface_name(index)
-        return name
-
-
-class RawSocket:
+class RawSocket(CanSocket):
     """A bound raw CAN socket, non-blocking, on any network.
 
     Args:
         network: Where the interface is.
         interface: Its name or index; None: all interfaces.
         options: The socket's options.
-
-    Attributes:
-        on_pending_error: Called with a pending error that a send call got, which tells of the
-            interface and not of what was sent.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
@@ -80,15 +60,9 @@ class RawSocket:
     """
 
     def __init__(self, network: Network, interface: str | int | None, options: RawOptions) -> None:
-        self.network = network
         self.options = options
-        self.received = 0
         self.sent = 0
-        self.malformed = 0
-        self.on_pending_error: Callable[[CanOSError], object] = _ignore
         self._told_down = False  # and nothing has been sent to the bound interface since
-        self._dropped = 0
-        self._names = _InterfaceNames(network)
         self._buffer = MessageBuffer(
             RECEIVE_BATCH,
             XL_PAYLOAD_SIZE if options.xl else CANFD_MTU if options.fd else CAN_MTU,
@@ -96,19 +70,16 @@ class RawSocket:
         )
         self._addresses: dict[str | int, bytes] = {}
         filters = _pack(options.filters)
-        # First of all, so that where there is no PF_CAN at all this is what is said.
-        self._descriptor = open_descriptor(network, socket.SOCK_RAW, CAN_RAW, "can-raw")
-        self.fd = self._descriptor.fileno()
+        super().__init__(network, interface, socket.SOCK_RAW, CAN_RAW, "can-raw")
         self._fill = self._descriptor.receive
         self._decode = self._buffer.decode
         try:
-            self.index, self.interface = _find_interface(network, interface)
             self._setter = OptionSetter(self._descriptor, self.interface)
             if filters is not None:
                 self._set_filters(filters)
             if options.errors:
                 self.set_errors(options.errors)
-            self._setter.configure(options)
+            configure(self._setter, options)
             self._bind()
         except BaseException:
             self._descriptor.close()
@@ -248,9 +219,6 @@ class RawSocket:
         self._told_down = True
         self.on_pending_error(self._explain_pending(error))
 
-    def _explain_pending(self, error: OSError) -> CanOSError:
-        return explain_receive(error, self.interface, self.network.remedy(self.interface or "NAME"))
-
     def _explain_refusal(
         self, error: OSError, frame: AnyFrame, interface: str | int | None
     ) -> OSError:
@@ -268,22 +236,15 @@ class RawSocket:
             reason = self._why_refused(frame, interface)
         return explain_send(error, name, reason, self.network.remedy(name or "NAME"))
 
-    def _name_of(self, interface: str | int) -> str:
-        """Give an interface's name; of one that is gone, what it was called by."""
-        if isinstance(interface, str):
-            return interface
-        return self.network.interface_name(interface) or str(interface)
-
     def _address(self, interface: str | int) -> bytes:
         address = self._addresses.get(interface)
         if address is None:
-            index, _ = _find_interface(self.network, interface)
-            address = self._addresses[interface] = pack_address(index)
+            address = self._addresses[interface] = self._address_of(interface)
         return address
 
     def _why_refused(self, frame: AnyFrame, interface: str | int | None) -> str:
         """Say why a frame met EINVAL."""
-        index = self.index if interface is None else _find_interface(self.network, interface)[0]
+        index = self.index if interface is None else find_interface(self.network, interface)[0]
         name = self.network.interface_name(index) or str(interface)
         mtu = self.network.interface_mtu(index)
         if isinstance(frame, XlFrame):
@@ -297,44 +258,12 @@ class RawSocket:
             if not self.options.fd:
                 return "the endpoint was opened without CAN FD: open it with fd=True"
             if mtu is not None and mtu < CANFD_MTU:
-                remedy = self.network.remedy(name, CANFD_MTU)
-                return f"{name} takes no CAN FD frames (MTU {mtu}); while it is down: {remedy}"
+                return self._no_flexible(name, mtu)
         return f"{name} does not take {frame!r}"
 
     @property
-    def dropped(self) -> int:
-        """How many frames the kernel dropped because the socket's receive buffer was full."""
-        try:
-            size = 4 * SK_MEMINFO_VARS
-            value = self._descriptor.getsockopt(SOL_SOCKET, SO_MEMINFO, size)
-        except OSError:  # closed, or a kernel before 4.12: what the last frame said
-            return max(self._dropped, self._buffer.drops)
-        self._dropped = unpack_integers(value)[SK_MEMINFO_DROPS]
-        return self._dropped
-
-    def close(self) -> None:
-        """Close the socket; the counters stay."""
-        _ = self.dropped
-        self._descriptor.close()
-        self.fd = -1  # the number may soon be another's
-
-
-def _ignore(_: CanOSError) -> None:
-    """Take a pending error that nobody is there to hear."""
-
-
-def _find_interface(network: Network, interface: str | int | None) -> tuple[int, str | None]:
-    """Give the index and the name of an interface; 0 and None stand for all."""
-    if interface is None:
-        return 0, None
-    if isinstance(interface, str):
-        return network.interface_index(interface), interface
-    if isinstance(interface, bool) or not isinstance(interface, int):
-        raise TypeError(f"an interface is its name, its index or None, not {interface!r}")
-    name = network.interface_name(interface)
-    if name is None:
-        raise unknown_interface(f"of index {interface}", None)
-    return interface, name
+    def _last_drops(self) -> int:
+        return self._buffer.drops
 
 
 def _pack(filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None) -> bytes | None:
