@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from anycan.endpoints.bcm import BcmEndpoint, open_bcm
+from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
+from anycan.endpoints.bcm_values import (
+    BcmAttribute,
+    BcmEvent,
+    BcmStatistics,
+    Changed,
+    CyclicStatus,
+    Multiplex,
+    TimedOut,
+)
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.raw import RawEndpoint, open_raw
 from anycan.endpoints.statistics import RawAttribute, RawStatistics
@@ -19,6 +30,8 @@ from anycan.exceptions import (
     LogParseError,
     NetworkUnavailableError,
     NotACanInterfaceError,
+    OperationError,
+    OperationExistsError,
     OptionNotSupportedError,
     ParseError,
     ProtocolUnavailableError,
@@ -48,12 +61,19 @@ from anycan.wire.options import VcidOptions
 
 __all__ = [
     "AnyFrame",
+    "BcmAttribute",
+    "BcmEndpoint",
+    "BcmEvent",
+    "BcmStatistics",
     "CanError",
     "CanFilter",
     "CanOSError",
     "CanPermissionError",
     "CanProtocol",
+    "Changed",
     "ControllerError",
+    "CyclicStatus",
+    "CyclicTask",
     "ErrorClass",
     "ErrorFrame",
     "FdFrame",
@@ -69,9 +89,12 @@ __all__ = [
     "LogFormatter",
     "LogParseError",
     "LogRecord",
+    "Multiplex",
     "Network",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
+    "OperationError",
+    "OperationExistsError",
     "OptionNotSupportedError",
     "ParseError",
     "ProtocolError",
@@ -81,17 +104,21 @@ __all__ = [
     "RawEndpoint",
     "RawStatistics",
     "RawTransport",
+    "RemoteAnswer",
     "RemoteFrame",
     "ScreenFormatter",
+    "TimedOut",
     "TransceiverError",
     "UnknownInterfaceError",
     "UserInterface",
     "UserNetwork",
     "VcidOptions",
+    "Watch",
     "XlFrame",
     "create_raw_transport",
     "describe_error",
     "kernel",
+    "open_bcm",
     "open_raw",
     "read_log",
 ]

@@ -7,6 +7,8 @@ The tree::
     ├── FilterError (ValueError)            a filter that no socket can take
     ├── ParseError (ValueError)             text that is no frame, filter or log line
     │   └── LogParseError                   ... with the file and the line it stands in
+    ├── OperationError (ValueError)         an operation that no broadcast manager can have
+    ├── OperationExistsError                the endpoint has one for that identifier already
     ├── NetworkUnavailableError             the network named does not exist or cannot be reached
     └── CanOSError (OSError)                a system call's error number, explained
         ├── ProtocolUnavailableError        no PF_CAN, or the protocol's module is missing
@@ -22,7 +24,7 @@ The tree::
 ``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
 ``anyio.WouldBlock`` keep their meaning and are raised as they are.
 
-The first four are local misuse: nothing was sent and nothing was lost. Those with an error number
+The first six are local misuse: nothing was sent and nothing was lost. Those with an error number
 carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
 """
 
@@ -43,6 +45,8 @@ __all__ = [
     "LogParseError",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
+    "OperationError",
+    "OperationExistsError",
     "OptionNotSupportedError",
     "ParseError",
     "ProtocolUnavailableError",
@@ -95,6 +99,14 @@ class LogParseError(ParseError):
         super().__init__(f"{file}:{line}: {message}", text)
         self.file = file
         self.line = line
+
+
+class OperationError(CanError, ValueError):
+    """An operation that no broadcast manager can have: an interval, a mask, too many frames."""
+
+
+class OperationExistsError(CanError):
+    """The endpoint has an operation for that identifier already, which this one would replace."""
 
 
 class NetworkUnavailableError(CanError):

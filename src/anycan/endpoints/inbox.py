@@ -1,4 +1,4 @@
-"""Waiting for a socket's frames: what has been read and not yet taken.
+"""Waiting for a socket's frames, or messages: what has been read and not yet taken.
 
 On asyncio (and uvloop) the descriptor stays registered with the loop, since registering it anew
 for every wait costs several times more than the read itself. Elsewhere (trio) each wait registers.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -21,32 +21,47 @@ from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.errors import interface_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from anycan.frame import AnyFrame
-    from anycan.sockets.raw import RawSocket
+    from collections.abc import Awaitable, Callable
 
 INBOX_CAPACITY: Final = 1024
+ItemT = TypeVar("ItemT")
 
 
-class Inbox:
-    """The frames that have been read from a socket, in their order.
+class ReadableSocket(Protocol[ItemT]):
+    """A socket, as an inbox sees it."""
 
-    Whoever takes frames does so like this, and so without an ``await`` between seeing a frame and
+    fd: int
+    interface: str | None
+    on_pending_error: Callable[[CanOSError], object]
+
+    def receive(self) -> list[ItemT]:
+        """Give what waits, up to a batch.
+
+        Raises:
+            BlockingIOError: Nothing waits.
+            CanOSError: The socket's pending error.
+        """
+        ...
+
+
+class Inbox(Generic[ItemT]):
+    """The frames or messages that have been read from a socket, in their order.
+
+    Whoever takes them does so like this, and so without an ``await`` between seeing a frame and
     taking it: cancellation loses nothing::
 
-        while not inbox.frames:
+        while not inbox.items:
             await inbox.wait()
-        frame = inbox.frames.popleft()
+        item = inbox.items.popleft()
 
     Attributes:
-        frames: Those not yet taken.
+        items: Those not yet taken.
         errors: How many pending errors the socket has told.
-        discarded: How many frames had not been taken when the endpoint was closed.
+        discarded: How many had not been taken when the endpoint was closed.
     """
 
-    def __init__(self, socket: RawSocket) -> None:
-        self.frames: deque[AnyFrame] = deque()
+    def __init__(self, socket: ReadableSocket[ItemT]) -> None:
+        self.items: deque[ItemT] = deque()
         self.errors = 0
         self.discarded = 0
         self._socket = socket
@@ -79,7 +94,7 @@ class Inbox:
         """
         self._raise_reason()
         try:
-            self.frames += self._socket.receive()
+            self.items += self._socket.receive()
         except BlockingIOError:
             raise anyio.WouldBlock from None
         except CanOSError as error:
@@ -111,14 +126,14 @@ class Inbox:
         Who waits by ``anyio.wait_readable`` is woken by the endpoint's ``anyio.notify_closing``.
         """
         self._closed = True
-        self.discarded = len(self.frames)
-        self.frames.clear()
+        self.discarded = len(self.items)
+        self.items.clear()
 
 
-class AnyioInbox(Inbox):
+class AnyioInbox(Inbox[ItemT]):
     """An inbox for any back end: reads when asked, registers for each wait."""
 
-    def __init__(self, socket: RawSocket) -> None:
+    def __init__(self, socket: ReadableSocket[ItemT]) -> None:
         super().__init__(socket)
         self._scope: anyio.CancelScope | None = None
 
@@ -132,7 +147,7 @@ class AnyioInbox(Inbox):
                 if self._scope is not None:
                     raise anyio.BusyResourceError("receiving from") from None
             else:
-                if self.frames:
+                if self.items:
                     return
                 continue
             self._scope = anyio.CancelScope()
@@ -153,10 +168,10 @@ class AnyioInbox(Inbox):
             self._scope.cancel()
 
 
-class AsyncioInbox(Inbox):
+class AsyncioInbox(Inbox[ItemT]):
     """An inbox for asyncio: the loop reads as frames come, and rests while the inbox is full."""
 
-    def __init__(self, socket: RawSocket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, socket: ReadableSocket[ItemT], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(socket)
         self._loop = loop
         self._receive = socket.receive
@@ -166,15 +181,15 @@ class AsyncioInbox(Inbox):
         self._registration.start_reading()
 
     def _on_readable(self) -> None:
-        frames = self.frames
+        items = self.items
         try:
-            frames += self._receive()
+            items += self._receive()
         except BlockingIOError:  # a send call has taken what was to be read, a pending error
             self._registration.renew()
             return
         except CanOSError as error:
             self._note(error)
-        if len(frames) >= INBOX_CAPACITY:
+        if len(items) >= INBOX_CAPACITY:
             self._registration.stop_reading()
         self._waiter.wake()
 
@@ -225,7 +240,7 @@ class AsyncioInbox(Inbox):
         self._on_writable()
 
 
-def open_inbox(socket: RawSocket) -> Inbox:
+def open_inbox(socket: ReadableSocket[ItemT]) -> Inbox[ItemT]:
     """Give the inbox that suits the running event loop."""
     try:
         task = asyncio.current_task()  # None also in a trio that is asyncio's guest

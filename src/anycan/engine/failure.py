@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from errno import errorcode
 
 
 def failure(number: int) -> OSError:
-    """Make the error that a system call would give."""
-    return OSError(number, os.strerror(number))
+    """Make the error that a system call would give; its text is the number's name."""
+    return OSError(number, errorcode[number])

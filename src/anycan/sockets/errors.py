@@ -16,7 +16,11 @@ from anycan.exceptions import (
     ProtocolUnavailableError,
     UnknownInterfaceError,
 )
+from anycan.wire.bcm import BcmOpcode
 
+_OF_AN_OPERATION = frozenset(
+    {BcmOpcode.TX_DELETE, BcmOpcode.TX_READ, BcmOpcode.RX_DELETE, BcmOpcode.RX_READ}
+)
 WAYS_OUT = (
     "use a user-space network (anycan.UserNetwork; ANYCAN_NETWORK=user:NAME names one), or run on a"
     " Linux kernel with SocketCAN"
@@ -116,11 +120,7 @@ def explain_send(  # noqa: PLR0911 - one return for each cause
             return interface_removed(interface)
         case errno.ENXIO:
             if interface is None:
-                return UnknownInterfaceError(
-                    number,
-                    "the endpoint is bound to all interfaces: say which one the frame is for"
-                    " (interface=)",
-                )
+                return interface_missing()
             return UnknownInterfaceError(number, f"there is no interface {interface}", interface)
         case errno.EINVAL | errno.EMSGSIZE:
             return FrameNotSupportedError(number, reason, interface)
@@ -130,6 +130,35 @@ def explain_send(  # noqa: PLR0911 - one return for each cause
             )
         case _:
             return _other(error, interface, "sending on")
+
+
+def explain_operation(error: OSError, interface: str | None, opcode: int) -> CanOSError:
+    """Explain why the broadcast manager refused a message.
+
+    Args:
+        error: What the system call raised.
+        interface: The interface that it was about.
+        opcode: What it asked for.
+    """
+    number = error.errno or 0
+    match number:
+        case errno.ENOTCONN | errno.ENODEV:
+            return interface_removed(interface)
+        case errno.EINVAL if opcode in _OF_AN_OPERATION:
+            return CanOSError(
+                number,
+                f"the broadcast manager of {_subject(interface)} has no such operation any more",
+                interface,
+            )
+        case errno.E2BIG:
+            return CanOSError(
+                number,
+                f"the operation on {_subject(interface)} was set up with fewer frames: stop it, and"
+                " set up another",
+                interface,
+            )
+        case _:
+            return _other(error, interface, "asking the broadcast manager of")
 
 
 def unknown_interface(called: str, name: str | None, known: str = "") -> UnknownInterfaceError:
@@ -142,6 +171,14 @@ def unknown_interface(called: str, name: str | None, known: str = "") -> Unknown
     """
     return UnknownInterfaceError(
         errno.ENODEV, f"there is no interface {called}{f'; {known}' if known else ''}", name
+    )
+
+
+def interface_missing() -> UnknownInterfaceError:
+    """Make the error for what needs an interface, on an endpoint for all of them."""
+    return UnknownInterfaceError(
+        errno.ENXIO,
+        "the endpoint is for all interfaces: say which one this is for (interface=)",
     )
 
 

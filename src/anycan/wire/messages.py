@@ -32,7 +32,7 @@ from anycan.wire.constants import (
 from anycan.wire.frames import decode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from anycan.frame import AnyFrame
 
@@ -239,6 +239,25 @@ class MessageBuffer:
         start = position * self.stride
         _, ifindex = _ADDRESS.unpack_from(self.records, start + self.address_offset)
         return bytes(self.records[start : start + length]), flags, names[ifindex]
+
+    def received(self, count: int) -> Iterator[tuple[bytes, int, int, int | None]]:
+        """Give the first ``count`` messages, of whatever they are made.
+
+        Yields:
+            The payload, the index of the interface, the flags, and the (software) time stamp.
+        """
+        for position in range(count):
+            control, flags, length = self._unpack_header(self.headers, position * _HEADER_SIZE)
+            start = position * self.stride
+            _, ifindex = _ADDRESS.unpack_from(self.records, start + self.address_offset)
+            timestamp_ns = None
+            if control >= self._stamp.size:
+                stamp = self._stamp.unpack_from(self.records, start + self.control_offset)
+                timestamp_ns = stamp[3] * _SECOND + stamp[4]
+            if control > self._stamp.size:
+                drops = start + self.control_offset + self._stamp.size
+                self.drops = _DROPS.unpack_from(self.records, drops)[3]
+            yield bytes(self.records[start : start + length]), ifindex, flags, timestamp_ns
 
     def decode(  # noqa: C901, PLR0912, PLR0915 - one loop, with no call for a frame
         self, count: int, names: Mapping[int, str | None], bound: str | None = None

@@ -1,0 +1,200 @@
+"""The operations of one broadcast manager socket, and who is told what becomes of them.
+
+Nothing here waits: the broadcast manager does what it is asked for before the call returns, and
+what it has to say lies in the socket's receive buffer by then.
+"""
+
+from __future__ import annotations
+
+import errno
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import anyio
+
+from anycan.endpoints.bcm_messages import shown_identifier
+from anycan.exceptions import CanOSError, InterfaceRemovedError, OperationExistsError
+from anycan.frame import RTR_FLAG
+from anycan.sockets.errors import interface_removed
+from anycan.wire.bcm import BcmFlag, BcmMessage, BcmOpcode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anycan.sockets.bcm import BcmNews, BcmSocket
+
+Key: TypeAlias = "tuple[bool, int, bool]"  # a transmission, its identifier, CAN FD
+
+_TRANSMISSIONS: Final = frozenset(
+    {BcmOpcode.TX_SETUP, BcmOpcode.TX_READ, BcmOpcode.TX_STATUS, BcmOpcode.TX_EXPIRED}
+)
+_FLEXIBLE: Final = int(BcmFlag.CAN_FD_FRAME)
+_TRIES: Final = 3
+
+
+def key_of(message: BcmMessage) -> Key:
+    """Give the operation that a message is about."""
+    return message.opcode in _TRANSMISSIONS, message.can_id, message.flags & _FLEXIBLE != 0
+
+
+class Operation(ABC):
+    """Who is told what becomes of an operation."""
+
+    @abstractmethod
+    def take(self, news: BcmNews) -> None:
+        """Take a message about it."""
+
+    @abstractmethod
+    def fail(self, error: CanOSError) -> None:
+        """Take note of what happened to the interface."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Take note that another operation has taken its place, or the endpoint is closed."""
+
+
+class Operations:
+    """The operations of one socket.
+
+    Args:
+        socket: The socket.
+        receive: Gives what has been received and not been handed on yet. It raises WouldBlock when
+            there is nothing, ClosedResourceError when there will be nothing, and pending errors.
+
+    Attributes:
+        socket: The socket.
+        errors: How many pending errors there were.
+    """
+
+    def __init__(self, socket: BcmSocket, receive: Callable[[], Sequence[BcmNews]]) -> None:
+        self.socket = socket
+        self.errors = 0
+        self._receive = receive
+        self._table: dict[Key, Operation] = {}
+        self._removed = False
+        self._statuses: list[BcmMessage] = []
+
+    def set_up(self, operation: Operation, message: BcmMessage, *, replace: bool) -> Key:
+        """Start an operation.
+
+        Args:
+            operation: Who is told of it.
+            message: Its set-up.
+            replace: One of the same name may be ended for it.
+
+        Returns:
+            What it is called.
+
+        Raises:
+            OperationExistsError: There is one of the same name.
+            CanOSError: The broadcast manager refuses it.
+        """
+        key = key_of(message)
+        if key in self._table:
+            if not replace:
+                raise OperationExistsError(self._why_exists(key))
+            self.stop(key)
+        self.drain()  # what is said of a former one of its name
+        self.ask(message)
+        self._table[key] = operation
+        return key
+
+    def _why_exists(self, key: Key) -> str:
+        transmission, can_id, flexible = key
+        if transmission:
+            what = "sends"
+        elif can_id & RTR_FLAG:
+            what = "answers or watches remote requests for"
+        else:
+            what = "watches"
+        where = self.socket.interface or "all interfaces"
+        kind = " (CAN FD)" if flexible else ""
+        return (
+            f"this endpoint {what} {shown_identifier(can_id)}{kind} on {where} already: end that"
+            " operation first, or pass replace=True; another endpoint can have one of its own"
+        )
+
+    def ask(self, message: BcmMessage) -> None:
+        """Send a message.
+
+        Raises:
+            InterfaceRemovedError: The interface is gone.
+            CanOSError: The broadcast manager refuses it.
+        """
+        if self._removed:
+            raise interface_removed(self.socket.interface)
+        self.socket.send(message)
+
+    def stop(self, key: Key) -> None:
+        """End an operation; one that has ended is left alone."""
+        operation = self._table.pop(key, None)
+        if operation is None:
+            return
+        transmission, can_id, flexible = key
+        opcode = BcmOpcode.TX_DELETE if transmission else BcmOpcode.RX_DELETE
+        message = BcmMessage(opcode, _FLEXIBLE if flexible else 0, can_id=can_id)
+        try:
+            self.ask(message)
+        except CanOSError as error:
+            # With the interface went the operation.
+            if not isinstance(error, InterfaceRemovedError) and error.errno != errno.EINVAL:
+                raise
+        finally:
+            operation.end()
+
+    def read(self, message: BcmMessage) -> BcmMessage:
+        """Ask for the status of an operation, and give the answer.
+
+        Raises:
+            InterfaceRemovedError: The interface is gone.
+            CanOSError: The broadcast manager refuses it, or its answers find no room (ENOBUFS).
+        """
+        for _ in range(_TRIES):
+            self._statuses.clear()
+            self.ask(message)
+            self.drain()  # the answer is there, unless the buffer was full
+            if self._statuses:
+                return self._statuses.pop()
+        raise CanOSError(
+            errno.ENOBUFS,
+            f"the broadcast manager's answers on {self.socket.interface or 'all interfaces'} are"
+            " dropped: the receive buffer is full, take events faster or open the endpoint with a"
+            " larger receive_buffer=",
+            self.socket.interface,
+        )
+
+    def drain(self) -> None:
+        """Hand on all that waits."""
+        while True:
+            try:
+                self.hand_on(self._receive())
+            except (anyio.WouldBlock, anyio.ClosedResourceError):
+                return
+            except CanOSError as error:
+                self.fail(error)
+                if self._removed:
+                    return
+
+    def hand_on(self, received: Sequence[BcmNews]) -> None:
+        """Hand messages on to the operations that they are about; others have ended."""
+        for news in received:
+            message = news.message
+            if message.opcode in {BcmOpcode.TX_STATUS, BcmOpcode.RX_STATUS}:
+                self._statuses.append(message)
+                continue
+            operation = self._table.get(key_of(message))
+            if operation is not None:
+                operation.take(news)
+
+    def fail(self, error: CanOSError) -> None:
+        """Tell every operation what happened to the interface."""
+        self.errors += 1
+        self._removed = self._removed or isinstance(error, InterfaceRemovedError)
+        for operation in list(self._table.values()):
+            operation.fail(error)
+
+    def close(self) -> None:
+        """Forget all operations, which end with the socket."""
+        operations, self._table = self._table, {}
+        for operation in operations.values():
+            operation.end()

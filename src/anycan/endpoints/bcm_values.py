@@ -1,0 +1,152 @@
+"""What a broadcast manager endpoint is told, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import anyio
+import attrs
+
+from anycan.exceptions import OperationError
+from anycan.network.base import Network  # noqa: TC001 - typed attributes are read at run time
+from anycan.wire.bcm import MAX_FRAMES
+
+if TYPE_CHECKING:
+    from anycan.frame import AnyFrame
+
+_MULTIPLEXOR_BYTES: Final = 8  # linux/can/bcm.h: the first 64 bits, of CAN FD frames too
+
+
+@attrs.frozen
+class Changed:
+    """A frame whose content changed, where it was watched; or every frame, where all are.
+
+    Attributes:
+        frame: The frame, with its time stamp, its interface, and whether it is local or own.
+    """
+
+    frame: AnyFrame
+
+    @property
+    def interface(self) -> str | None:
+        """The interface that the frame came from."""
+        return self.frame.interface
+
+
+@attrs.frozen
+class TimedOut:
+    """No frame came for as long as was to be waited. It is told once, until a frame comes again.
+
+    Attributes:
+        identifier: The identifier that is watched.
+        extended: It has 29 bits.
+        interface: Where the frames are missing; None: on all interfaces, none of which has been
+            heard.
+        timestamp_ns: When, in nanoseconds since the epoch. The kernel tells when it was asked.
+    """
+
+    identifier: int
+    extended: bool
+    interface: str | None
+    timestamp_ns: int | None
+
+
+BcmEvent: TypeAlias = Changed | TimedOut
+
+
+def _to_mapping(contents: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    if not isinstance(contents, Mapping):
+        raise TypeError(
+            f"contents= maps a multiplexor's values to masks, both bytes; not {contents!r}"
+        )
+    return MappingProxyType({bytes(value): bytes(mask) for value, mask in contents.items()})
+
+
+@attrs.frozen(eq=False)
+class Multiplex:
+    r"""How a multiplexed message is watched: its contents, by the value of its multiplexor.
+
+    Attributes:
+        mask: Which bits are the multiplexor: up to 8 bytes, from the frame's first. They have to
+            be in the first 8 bytes of CAN FD frames too.
+        contents: For each value of the multiplexor that is watched, the mask of the bits that
+            make a change. Both stand for bytes from the frame's first on, and what is left out
+            is 0. Frames with other values are not told; they do restart the timeout.
+
+    Raises:
+        OperationError: The mask is empty, zero or too long, there are no contents or more than
+            256, or a value has bits beside the mask.
+
+    Example:
+        >>> by_page = Multiplex(b"\xff", {b"\x01": b"\0\xff\xff", b"\x02": b"\0\x0f"})
+    """
+
+    mask: bytes = attrs.field(converter=bytes)
+    contents: Mapping[bytes, bytes] = attrs.field(converter=_to_mapping)
+
+    def __attrs_post_init__(self) -> None:
+        if not any(self.mask) or len(self.mask) > _MULTIPLEXOR_BYTES:
+            raise OperationError(
+                f"a multiplexor's mask has 1 to 8 bytes, and some bit is set; not {self.mask!r}"
+            )
+        if not 1 <= len(self.contents) <= MAX_FRAMES:
+            raise OperationError(
+                f"1 to {MAX_FRAMES} contents can be watched, not {len(self.contents)}"
+            )
+        for value in self.contents:
+            padded = self.mask.ljust(len(value), b"\0")
+            if any(bits & ~mask for bits, mask in zip(value, padded, strict=False)):
+                raise OperationError(
+                    f"the multiplexor's value {value.hex(' ')} has bits beside its mask"
+                    f" {self.mask.hex(' ')}"
+                )
+
+
+@attrs.frozen(kw_only=True)
+class CyclicStatus:
+    """How a cyclic transmission stands, as the broadcast manager says.
+
+    Attributes:
+        frames: What is being sent, in this order.
+        remaining: How many frames are still to go at the first interval.
+        interval: The first interval, in seconds, where there is a count; else the only one.
+        then: The interval afterwards, in seconds; None: there is none.
+    """
+
+    frames: tuple[AnyFrame, ...]
+    remaining: int
+    interval: float
+    then: float | None
+
+
+class BcmAttribute(anyio.TypedAttributeSet):
+    """What a broadcast manager endpoint tells of itself by ``extra()``."""
+
+    interface: str | None = anyio.typed_attribute()
+    """Name of the interface it is connected to; None: all interfaces."""
+    interface_index: int = anyio.typed_attribute()
+    """Index of that interface; 0: all interfaces."""
+    network: Network = anyio.typed_attribute()
+    """The network the interface is on."""
+
+
+@attrs.frozen(kw_only=True)
+class BcmStatistics:
+    """What a broadcast manager endpoint was told since it was opened.
+
+    Attributes:
+        received: Messages from the broadcast manager: of changes, timeouts, ends of counts, and
+            answers.
+        dropped: Messages lost because the socket's receive buffer was full.
+        overflowed: Events lost because nobody took them from a watch that was full.
+        malformed: Messages that were none.
+        errors: Times the socket told an error, such as the interface going down.
+    """
+
+    received: int
+    dropped: int
+    overflowed: int
+    malformed: int
+    errors: int
