@@ -10,16 +10,13 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from anycan.endpoints.bcm_channel import Channel
+from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
 from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
 from anycan.endpoints.bcm_values import BcmAttribute, BcmStatistics
 from anycan.endpoints.pacing import Pacer
 from anycan.exceptions import OperationError
-from anycan.sockets.bcm import BcmSocket
-from anycan.sockets.common import find_interface
-from anycan.sockets.errors import interface_missing
 from anycan.sockets.networks import resolve_network
-from anycan.sockets.options import check_buffer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -45,43 +42,7 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
     def __init__(
         self, network: Network, interface: str | int | None, receive_buffer: int | None
     ) -> None:
-        check_buffer("receive_buffer", receive_buffer)
-        self._network = network
-        self._receive_buffer = receive_buffer
-        self._closed = False
-        # On all interfaces each one has a socket of its own: the broadcast manager says of a
-        # transmission neither where it is nor that its interface is gone.
-        self._channels: dict[int, Channel] = {}
-        channel = self._open(interface)
-        self._index = channel.operations.socket.index
-        self._interface = channel.operations.socket.interface
-
-    def _open(self, interface: str | int | None) -> Channel:
-        socket = BcmSocket(self._network, interface, self._receive_buffer)
-        channel = self._channels[socket.index] = Channel(socket)
-        return channel
-
-    def _channel(self, interface: str | int | None) -> Channel:
-        """Give the channel of an interface; None: of all, or the endpoint's own."""
-        if self._closed:
-            raise anyio.ClosedResourceError
-        if interface is None:
-            return self._channels[self._index]
-        index, name = find_interface(self._network, interface)
-        if self._index and index != self._index:
-            raise OperationError(
-                f"this endpoint is for {self._interface} alone, and not for {name}: open one for"
-                " all interfaces (None), or another one"
-            )
-        channel = self._channels.get(index)
-        return self._open(interface) if channel is None else channel
-
-    def _one_channel(self, interface: str | int | None) -> Channel:
-        """Give the channel of one interface."""
-        channel = self._channel(interface)
-        if not channel.operations.socket.index:
-            raise interface_missing()
-        return channel
+        self._lines = Lines(network, interface, receive_buffer, Channel)
 
     def send_cyclic(
         self,
@@ -139,10 +100,7 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             100#01
         """
         cycle = Cycle.make(frames, interval, count, then)
-        channel = self._one_channel(interface)
-        if cycle.flexible:
-            channel.operations.socket.check_flexible()
-        return CyclicTask(channel, cycle).replacing(replace)
+        return CyclicTask(self._lines.find_one(interface), cycle, replace=replace)
 
     def watch(
         self,
@@ -239,7 +197,7 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
         )
         if capacity < 1:
             raise OperationError(f"capacity= is 1 event at least, not {capacity}")
-        return Watch(self._channel(interface), message, capacity).replacing(replace)
+        return Watch(self._lines.find(interface), message, capacity, replace=replace)
 
     def answer_remote(
         self, frame: Frame, *, interface: str | int | None = None, replace: bool = False
@@ -280,7 +238,7 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             >>> anyio.run(main)
             321#2A
         """
-        return RemoteAnswer(self._one_channel(interface), frame).replacing(replace)
+        return RemoteAnswer(self._lines.find_one(interface), frame, replace=replace)
 
     async def send(self, frame: AnyFrame, *, interface: str | int | None = None) -> None:
         """Send a frame once; returns when the network has taken it.
@@ -302,11 +260,11 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             ClosedResourceError: The endpoint is closed, or was closed meanwhile.
         """
         check_sent(frame)
-        channel = self._one_channel(interface)
+        channel = self._lines.find_one(interface)
         await checkpoint()
         pacer = Pacer()
         while True:
-            if self._closed:
+            if self._lines.closed:
                 raise anyio.ClosedResourceError
             try:
                 channel.operations.socket.send_frame(frame)
@@ -317,45 +275,31 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
 
     def statistics(self) -> BcmStatistics:
         """Give the counters since the endpoint was opened; also after it was closed."""
-        channels = self._channels.values()
-        sockets = [channel.operations.socket for channel in channels]
-        return BcmStatistics(
-            received=sum(socket.received for socket in sockets),
-            dropped=sum(socket.dropped for socket in sockets),
-            overflowed=sum(channel.overflowed for channel in channels),
-            malformed=sum(socket.malformed for socket in sockets),
-            errors=sum(channel.operations.errors for channel in channels),
-        )
+        return self._lines.statistics()
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         """The attributes of :class:`BcmAttribute`."""
+        lines = self._lines
         return {
-            BcmAttribute.interface: lambda: self._interface,
-            BcmAttribute.interface_index: lambda: self._index,
-            BcmAttribute.network: lambda: self._network,
+            BcmAttribute.interface: lambda: lines.interface,
+            BcmAttribute.interface_index: lambda: lines.index,
+            BcmAttribute.network: lambda: lines.network,
         }
 
     async def aclose(self) -> None:
         """Close the endpoint: all operations end, and who waits gets ClosedResourceError."""
-        self._close()
+        self._lines.close()
         await checkpoint()
 
-    def _close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            for channel in self._channels.values():
-                channel.close()
-
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or not self._channels:
-            return
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-        self._close()
+        if hasattr(self, "_lines") and not self._lines.closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            self._lines.close()
 
     def __repr__(self) -> str:
-        state = " closed" if self._closed else ""
-        return f"<BcmEndpoint {self._interface or 'all interfaces'}{state}>"
+        state = " closed" if self._lines.closed else ""
+        return f"<BcmEndpoint {self._lines.interface or 'all interfaces'}{state}>"
 
 
 @asynccontextmanager
@@ -398,4 +342,4 @@ async def open_bcm(
     try:
         yield endpoint
     finally:
-        endpoint._close()  # noqa: SLF001 - aclose() without the checkpoint, which may be cancelled
+        endpoint._lines.close()  # noqa: SLF001 - aclose() without the checkpoint, which may be cancelled

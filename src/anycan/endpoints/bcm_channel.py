@@ -26,14 +26,13 @@ class Mailbox(Operation):
     """An operation whose news are waited for.
 
     Attributes:
-        ended: Another operation has taken its place, or the endpoint is closed.
         minds_drops: Who waits is to be woken when messages were dropped, too.
     """
 
     minds_drops: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self.ended = False
+        super().__init__()
         self._event: anyio.Event | None = None
 
     def wake(self) -> None:
@@ -51,7 +50,7 @@ class Mailbox(Operation):
 
     def end(self) -> None:
         """Take note that it has ended, and have who waits look again."""
-        self.ended = True
+        super().end()
         self.wake()
 
 

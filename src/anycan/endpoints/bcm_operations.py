@@ -38,19 +38,26 @@ def key_of(message: BcmMessage) -> Key:
 
 
 class Operation(ABC):
-    """Who is told what becomes of an operation."""
+    """Who is told what becomes of an operation.
+
+    Attributes:
+        ended: Another operation has taken its place, or it has been stopped, or the endpoint is
+            closed.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
 
     @abstractmethod
     def take(self, news: BcmNews) -> None:
         """Take a message about it."""
 
-    @abstractmethod
-    def fail(self, error: CanOSError) -> None:
+    def fail(self, error: CanOSError) -> None:  # noqa: B027 - to some it is nothing
         """Take note of what happened to the interface."""
 
-    @abstractmethod
     def end(self) -> None:
-        """Take note that another operation has taken its place, or the endpoint is closed."""
+        """Take note that it has ended."""
+        self.ended = True
 
 
 class Operations:
@@ -60,16 +67,23 @@ class Operations:
         socket: The socket.
         receive: Gives what has been received and not been handed on yet. It raises WouldBlock when
             there is nothing, ClosedResourceError when there will be nothing, and pending errors.
+        failed: Called with each pending error.
 
     Attributes:
         socket: The socket.
         errors: How many pending errors there were.
     """
 
-    def __init__(self, socket: BcmSocket, receive: Callable[[], Sequence[BcmNews]]) -> None:
+    def __init__(
+        self,
+        socket: BcmSocket,
+        receive: Callable[[], Sequence[BcmNews]],
+        failed: Callable[[CanOSError], object] | None = None,
+    ) -> None:
         self.socket = socket
         self.errors = 0
         self._receive = receive
+        self._failed = failed
         self._table: dict[Key, Operation] = {}
         self._removed = False
         self._statuses: list[BcmMessage] = []
@@ -192,6 +206,8 @@ class Operations:
         self._removed = self._removed or isinstance(error, InterfaceRemovedError)
         for operation in list(self._table.values()):
             operation.fail(error)
+        if self._failed is not None:
+            self._failed(error)
 
     def close(self) -> None:
         """Forget all operations, which end with the socket."""
