@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from anycan.endpoints.bcm import BcmEndpoint, open_bcm
+from anycan.endpoints.bcm_handles import AnswerOperation, BcmOperation, CyclicOperation
+from anycan.endpoints.bcm_protocol import BcmProtocol
 from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
+from anycan.endpoints.bcm_transport import BcmTransport, create_bcm_transport
 from anycan.endpoints.bcm_values import (
     BcmAttribute,
     BcmEvent,
@@ -60,11 +63,15 @@ from anycan.wire.log import LogRecord, read_log
 from anycan.wire.options import VcidOptions
 
 __all__ = [
+    "AnswerOperation",
     "AnyFrame",
     "BcmAttribute",
     "BcmEndpoint",
     "BcmEvent",
+    "BcmOperation",
+    "BcmProtocol",
     "BcmStatistics",
+    "BcmTransport",
     "CanError",
     "CanFilter",
     "CanOSError",
@@ -72,6 +79,7 @@ __all__ = [
     "CanProtocol",
     "Changed",
     "ControllerError",
+    "CyclicOperation",
     "CyclicStatus",
     "CyclicTask",
     "ErrorClass",
@@ -115,6 +123,7 @@ __all__ = [
     "VcidOptions",
     "Watch",
     "XlFrame",
+    "create_bcm_transport",
     "create_raw_transport",
     "describe_error",
     "kernel",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 
-from anycan.endpoints.bcm_operations import Operation, Operations
+from anycan.endpoints.bcm_operations import Listener, Operations
 from anycan.endpoints.inbox import open_inbox
 from anycan.exceptions import CanOSError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anycan.sockets.bcm import BcmNews, BcmSocket
 
 
-class Mailbox(Operation):
+class Mailbox(Listener):
     """An operation whose news are waited for.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Operations of the broadcast manager, to be started, changed and stopped. Nothing here waits."""
+"""Operations of the broadcast manager: started, changed and stopped. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 import attrs
 
 from anycan.endpoints.bcm_messages import Cycle, answer_message, cyclic_status, shown_identifier
-from anycan.endpoints.bcm_operations import Operation
+from anycan.endpoints.bcm_operations import Listener
 from anycan.endpoints.bcm_values import BcmEvent, Changed, TimedOut
 from anycan.exceptions import OperationError
 from anycan.frame import EFF_FLAG, RTR_FLAG
@@ -27,20 +27,13 @@ if TYPE_CHECKING:
 _START: Final = BcmFlag.SETTIMER | BcmFlag.STARTTIMER
 
 
-class Handle:
-    """An operation.
-
-    Args:
-        operations: Those of its socket.
-        listener: Who is told what becomes of it.
-        message: Its set-up.
-        replace: One of the same name may be ended for it.
-    """
+class BcmOperation:
+    """An operation that runs until it is stopped. Made, and started, by :class:`BcmTransport`."""
 
     def __init__(
-        self, operations: Operations, listener: Operation, message: BcmMessage, *, replace: bool
+        self, operations: Operations, listener: Listener, message: BcmMessage, *, replace: bool
     ) -> None:
-        self.operations = operations
+        self._operations = operations
         self._listener = listener
         self._message = message
         self._replace = replace
@@ -52,21 +45,21 @@ class Handle:
         return self._key is not None
 
     def start(self) -> None:
-        """Start it.
+        """Start it; a transport has done so.
 
         Raises:
-            OperationExistsError: There is one of the same name.
+            OperationExistsError: There is one of the same identifier.
             InterfaceRemovedError: The interface is gone.
             CanOSError: The broadcast manager refuses it.
         """
         if self._key is not None or self._listener.ended:
             raise RuntimeError("an operation is started once: make another one")
-        self._key = self.operations.set_up(self._listener, self._message, replace=self._replace)
+        self._key = self._operations.set_up(self._listener, self._message, replace=self._replace)
 
     def stop(self) -> None:
         """End it; a second time does nothing."""
         if self._key is not None and not self._listener.ended:
-            self.operations.stop(self._key)
+            self._operations.stop(self._key)
 
     def check(self) -> None:
         """Raise what forbids to ask for anything.
@@ -88,8 +81,11 @@ class Handle:
         state = "ended" if self._listener.ended else "running" if self.started else "new"
         return f"<{name} {shown_identifier(self._message.can_id & ~RTR_FLAG)} {state}>"
 
+    def __repr__(self) -> str:
+        return self.describe(type(self).__name__)
 
-class Expiry(Operation):
+
+class Expiry(Listener):
     """Who is told that a cyclic transmission has sent its count.
 
     Attributes:
@@ -116,14 +112,10 @@ class Expiry(Operation):
         """Tell who wants to know."""
 
 
-class CyclicHandle(Handle):
-    """A cyclic transmission.
+class CyclicOperation(BcmOperation):
+    """A cyclic transmission that runs until it is stopped. See :meth:`BcmTransport.send_cyclic`.
 
-    Args:
-        operations: Those of its socket.
-        expiry: Who is told that it has sent its count.
-        cycle: What is sent, and how often.
-        replace: One of the same identifier may be ended for it.
+    What it does, :class:`CyclicTask` says, whose methods await.
     """
 
     def __init__(
@@ -133,89 +125,152 @@ class CyclicHandle(Handle):
         super().__init__(operations, expiry, message, replace=replace)
         if cycle.flexible:
             operations.socket.check_flexible()
-        self.cycle = cycle
+        self._cycle = cycle
         self._expiry = expiry
 
+    @property
+    def frames(self) -> tuple[AnyFrame, ...]:
+        """What is being sent, in this order."""
+        return self._cycle.frames
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has a count, after which it expires."""
+        return self._cycle.count is not None
+
     def start(self) -> None:
-        """Start it: the first frame is sent now."""
+        """Start it, and send the first frame; a transport has done so.
+
+        Raises:
+            OperationExistsError: There is one of the same identifier.
+            InterfaceRemovedError: The interface is gone.
+            CanOSError: The broadcast manager refuses it.
+        """
         super().start()
         self._begin_count()
 
     def _begin_count(self) -> None:
         self._expiry.expired = False
-        if self.cycle.count == 1:
+        if self._cycle.count == 1:
             # The one frame goes with the start, and at its end nothing is told.
             self._expiry.expire()
 
     def _ask(self, cycle: Cycle, flags: int) -> None:
         self.check()
-        self.operations.ask(cycle.message(BcmOpcode.TX_SETUP, flags))
-        self.cycle = cycle
+        self._operations.ask(cycle.message(BcmOpcode.TX_SETUP, flags))
+        self._cycle = cycle
 
-    def update(self, frames: AnyFrame | Iterable[AnyFrame], *, from_first: bool) -> None:
-        """Change what is sent; see :meth:`anycan.CyclicTask.update`."""
-        cycle = attrs.evolve(self.cycle, frames=self.cycle.replaced(frames))
+    def update(self, frames: AnyFrame | Iterable[AnyFrame], *, from_first: bool = False) -> None:
+        """Change what is sent; when it is sent does not change.
+
+        Args:
+            frames: As for :meth:`CyclicTask.update`.
+            from_first: Begin the sequence anew.
+
+        Raises:
+            OperationError: As :meth:`CyclicTask.update`, and so are the rest.
+            InterfaceRemovedError: As there.
+            ClosedResourceError: As there.
+        """
+        cycle = attrs.evolve(self._cycle, frames=self._cycle.replaced(frames))
         self._ask(cycle, BcmFlag.TX_RESET_MULTI_IDX if from_first else 0)
 
-    def set_interval(self, interval: float, count: int | None, then: float | None) -> None:
-        """Change how often it is sent; see :meth:`anycan.CyclicTask.set_interval`."""
+    def set_interval(
+        self, interval: float, *, count: int | None = None, then: float | None = None
+    ) -> None:
+        """Change how often it is sent, from the next time on.
+
+        Args:
+            interval: As for :meth:`CyclicTask.set_interval`, and so are the rest.
+            count: As there.
+            then: As there.
+
+        Raises:
+            OperationError: As :meth:`CyclicTask.set_interval`, and so are the rest.
+            InterfaceRemovedError: As there.
+            ClosedResourceError: As there.
+        """
         first, count, second = Cycle.check_times(interval, count, then)
-        cycle = attrs.evolve(self.cycle, interval=first, count=count, then=second)
+        cycle = attrs.evolve(self._cycle, interval=first, count=count, then=second)
         self.check()
-        self.operations.drain()  # the end of the former count
+        self._operations.drain()  # the end of the former count
         self._ask(cycle, BcmFlag.SETTIMER)
         self._expiry.expired = False
 
     def restart(self) -> None:
-        """Begin anew; see :meth:`anycan.CyclicTask.restart`."""
+        """Send now, and begin the beat and the count anew.
+
+        Raises:
+            InterfaceRemovedError: As :meth:`CyclicTask.restart`.
+            ClosedResourceError: As there.
+        """
         self.check()
-        self.operations.drain()  # the end of the former count
-        self._ask(self.cycle, _START)
+        self._operations.drain()  # the end of the former count
+        self._ask(self._cycle, _START)
         self._begin_count()
 
     def announce(self) -> None:
-        """Send the next frame now; see :meth:`anycan.CyclicTask.announce`."""
-        self._ask(self.cycle, BcmFlag.TX_ANNOUNCE)
-        if self.cycle.count is not None and not self._expiry.expired:
+        """Send the next frame now, beside the beat.
+
+        Raises:
+            InterfaceRemovedError: As :meth:`CyclicTask.announce`.
+            ClosedResourceError: As there.
+        """
+        self._ask(self._cycle, BcmFlag.TX_ANNOUNCE)
+        if self._cycle.count is not None and not self._expiry.expired:
             self.read()  # if that was the last one of the count, nothing is told of it
 
     def read(self) -> CyclicStatus:
-        """Ask how it stands; see :meth:`anycan.CyclicTask.read`."""
+        """Ask the broadcast manager what it is sending.
+
+        Raises:
+            InterfaceRemovedError: As :meth:`CyclicTask.read`, and so are the rest.
+            CanOSError: As there.
+            ClosedResourceError: As there.
+        """
         self.check()
-        message = self.operations.read(self.cycle.message(BcmOpcode.TX_READ))
-        status = cyclic_status(message, self.operations.socket.interface)
-        if self.cycle.count is not None and not status.remaining:
+        message = self._operations.read(self._cycle.message(BcmOpcode.TX_READ))
+        status = cyclic_status(message, self._operations.socket.interface)
+        if self._cycle.count is not None and not status.remaining:
             self._expiry.expire()
         return status
 
 
-class AnswerHandle(Handle):
-    """An automatic answer to remote requests.
-
-    Args:
-        operations: Those of its socket.
-        frame: The answer.
-        replace: One of the same identifier may be ended for it.
-    """
+class AnswerOperation(BcmOperation):
+    """An automatic answer to remote requests. See :meth:`BcmTransport.answer_remote`."""
 
     def __init__(self, operations: Operations, frame: Frame, *, replace: bool) -> None:
         super().__init__(operations, _Silent(), answer_message(frame), replace=replace)
-        self.frame = frame
+        self._frame = frame
+
+    @property
+    def frame(self) -> Frame:
+        """The answer."""
+        return self._frame
 
     def update(self, frame: Frame) -> None:
-        """Change the answer; see :meth:`anycan.RemoteAnswer.update`."""
+        """Change the answer.
+
+        Args:
+            frame: One of the same identifier.
+
+        Raises:
+            OperationError: It has another identifier, or is no answer; the former one stays.
+            InterfaceRemovedError: The interface is gone.
+            ClosedResourceError: The operation or its transport has ended.
+        """
         message = answer_message(frame)
         if message.can_id != self._message.can_id:
             raise OperationError(
-                f"the answer for {self.frame.id:X} cannot have the identifier {frame.id:X}: set up"
+                f"the answer for {self._frame.id:X} cannot have the identifier {frame.id:X}: set up"
                 " another for it"
             )
         self.check()
-        self.operations.ask(message)
-        self.frame = frame
+        self._operations.ask(message)
+        self._frame = frame
 
 
-class _Silent(Operation):
+class _Silent(Listener):
     """Of an answer to remote requests nothing is told."""
 
     def take(self, news: BcmNews) -> None:

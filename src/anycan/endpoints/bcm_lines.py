@@ -18,7 +18,7 @@ from anycan.sockets.errors import interface_missing
 from anycan.sockets.options import check_buffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from anycan.endpoints.bcm_operations import Operations
     from anycan.network.base import Network
@@ -81,6 +81,9 @@ class Lines(Generic[LineT]):
         socket = BcmSocket(self.network, interface, self._receive_buffer)
         line = self._lines[socket.index] = self._make(socket)
         return line
+
+    def __iter__(self) -> Iterator[LineT]:
+        return iter(self._lines.values())
 
     def find(self, interface: str | int | None) -> LineT:
         """Give the line of an interface; None: of all, or of the endpoint's own.

@@ -37,7 +37,7 @@ def key_of(message: BcmMessage) -> Key:
     return message.opcode in _TRANSMISSIONS, message.can_id, message.flags & _FLEXIBLE != 0
 
 
-class Operation(ABC):
+class Listener(ABC):
     """Who is told what becomes of an operation.
 
     Attributes:
@@ -84,11 +84,11 @@ class Operations:
         self.errors = 0
         self._receive = receive
         self._failed = failed
-        self._table: dict[Key, Operation] = {}
+        self._table: dict[Key, Listener] = {}
         self._removed = False
         self._statuses: list[BcmMessage] = []
 
-    def set_up(self, operation: Operation, message: BcmMessage, *, replace: bool) -> Key:
+    def set_up(self, operation: Listener, message: BcmMessage, *, replace: bool) -> Key:
         """Start an operation.
 
         Args:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from anyio.lowlevel import checkpoint
 
 from anycan.endpoints.bcm_channel import Mailbox
-from anycan.endpoints.bcm_handles import AnswerHandle, CyclicHandle, Expiry, Handle, event_of
+from anycan.endpoints.bcm_handles import (
+    AnswerOperation,
+    BcmOperation,
+    CyclicOperation,
+    Expiry,
+    event_of,
+)
 from anycan.exceptions import CanOSError, InterfaceRemovedError, OperationError
 from anycan.sockets.errors import interface_removed
 
@@ -23,25 +29,25 @@ if TYPE_CHECKING:
     from anycan.sockets.bcm import BcmNews
     from anycan.wire.bcm import BcmMessage
 
-_HandleT = TypeVar("_HandleT", bound=Handle)
+_OperationT = TypeVar("_OperationT", bound=BcmOperation)
 
 
-class _Task(Generic[_HandleT]):
+class _Task(Generic[_OperationT]):
     """An operation that is started with its block, and ends with it or with its endpoint."""
 
-    def __init__(self, handle: _HandleT) -> None:
-        self._handle = handle
+    def __init__(self, operation: _OperationT) -> None:
+        self._operation = operation
 
     async def __aenter__(self) -> Self:
         await checkpoint()  # first: whoever is cancelled here leaves nothing behind
-        self._handle.start()
+        self._operation.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._handle.stop()
+        self._operation.stop()
 
     def __repr__(self) -> str:
-        return self._handle.describe(type(self).__name__)
+        return self._operation.describe(type(self).__name__)
 
 
 class _Count(Expiry, Mailbox):
@@ -65,7 +71,7 @@ class _Count(Expiry, Mailbox):
             self.wake()
 
 
-class CyclicTask(_Task[CyclicHandle]):
+class CyclicTask(_Task[CyclicOperation]):
     """A cyclic transmission, made by the network. See :meth:`BcmEndpoint.send_cyclic`.
 
     It starts when its ``async with`` block is entered, and ends with it.
@@ -77,12 +83,12 @@ class CyclicTask(_Task[CyclicHandle]):
     def __init__(self, channel: Channel, cycle: Cycle, *, replace: bool) -> None:
         self._channel = channel
         self._count = _Count()
-        super().__init__(CyclicHandle(channel.operations, self._count, cycle, replace=replace))
+        super().__init__(CyclicOperation(channel.operations, self._count, cycle, replace=replace))
 
     @property
     def frames(self) -> tuple[AnyFrame, ...]:
         """What is being sent, in this order."""
-        return self._handle.cycle.frames
+        return self._operation.frames
 
     async def update(
         self, frames: AnyFrame | Iterable[AnyFrame], *, from_first: bool = False
@@ -103,7 +109,7 @@ class CyclicTask(_Task[CyclicHandle]):
             ClosedResourceError: The operation or its endpoint has ended.
         """
         await checkpoint()
-        self._handle.update(frames, from_first=from_first)
+        self._operation.update(frames, from_first=from_first)
 
     async def set_interval(
         self, interval: float, *, count: int | None = None, then: float | None = None
@@ -123,7 +129,7 @@ class CyclicTask(_Task[CyclicHandle]):
             ClosedResourceError: The operation or its endpoint has ended.
         """
         await checkpoint()
-        self._handle.set_interval(interval, count, then)
+        self._operation.set_interval(interval, count=count, then=then)
 
     async def restart(self) -> None:
         """Send now, and begin the beat and the count anew; the sequence goes on where it is.
@@ -135,7 +141,7 @@ class CyclicTask(_Task[CyclicHandle]):
             ClosedResourceError: The operation or its endpoint has ended.
         """
         await checkpoint()
-        self._handle.restart()
+        self._operation.restart()
 
     async def announce(self) -> None:
         """Send the next frame now, beside the beat.
@@ -147,7 +153,7 @@ class CyclicTask(_Task[CyclicHandle]):
             ClosedResourceError: The operation or its endpoint has ended.
         """
         await checkpoint()
-        self._handle.announce()
+        self._operation.announce()
 
     async def read(self) -> CyclicStatus:
         """Ask the broadcast manager what it is sending.
@@ -158,7 +164,7 @@ class CyclicTask(_Task[CyclicHandle]):
             ClosedResourceError: The operation or its endpoint has ended.
         """
         await checkpoint()
-        return self._handle.read()
+        return self._operation.read()
 
     async def wait_expired(self) -> None:
         """Wait until ``count`` frames have been sent at the first interval.
@@ -172,15 +178,15 @@ class CyclicTask(_Task[CyclicHandle]):
             BusyResourceError: Another task waits for the same.
             ClosedResourceError: The operation or its endpoint has ended, or did meanwhile.
         """
-        self._handle.check()
-        if self._handle.cycle.count is None:
+        self._operation.check()
+        if not self._operation.counts:
             raise OperationError("a transmission without count= never expires")
         count = self._count
-        count.dropped = self._handle.operations.socket.dropped
+        count.dropped = self._channel.operations.socket.dropped
         await checkpoint()
         while not count.expired:
             self._raise_error()
-            self._handle.check()
+            self._operation.check()
             count.waiting = True
             try:
                 await self._channel.wait(count)
@@ -191,10 +197,10 @@ class CyclicTask(_Task[CyclicHandle]):
     def _read_if_dropped(self) -> None:
         """See whether the count has ended, if the message of that may have been dropped."""
         count = self._count
-        dropped = self._handle.operations.socket.dropped
+        dropped = self._channel.operations.socket.dropped
         if dropped != count.dropped and not count.expired and not count.ended:
             count.dropped = dropped
-            self._handle.read()
+            self._operation.read()
 
     def _raise_error(self) -> None:
         error = self._count.error
@@ -238,7 +244,7 @@ class _Events(Mailbox):
             self._append(error)
 
 
-class Watch(_Task[Handle]):
+class Watch(_Task[BcmOperation]):
     """Changes of a message's content, as an async iterator. See :meth:`BcmEndpoint.watch`.
 
     It starts when its ``async with`` block is entered, or else when iteration begins, and ends
@@ -250,7 +256,7 @@ class Watch(_Task[Handle]):
     ) -> None:
         self._channel = channel
         self._events = _Events(channel, capacity)
-        super().__init__(Handle(channel.operations, self._events, message, replace=replace))
+        super().__init__(BcmOperation(channel.operations, self._events, message, replace=replace))
 
     @property
     def overflowed(self) -> int:
@@ -258,8 +264,8 @@ class Watch(_Task[Handle]):
         return self._events.overflowed
 
     def __aiter__(self) -> Self:
-        if not self._handle.started:
-            self._handle.start()
+        if not self._operation.started:
+            self._operation.start()
         return self
 
     async def __anext__(self) -> BcmEvent:
@@ -279,7 +285,7 @@ class Watch(_Task[Handle]):
             if events.removed is not None:
                 await checkpoint()
                 raise interface_removed(events.removed.interface)
-            self._handle.check()
+            self._operation.check()
             await self._channel.wait(events)
         item = events.items.popleft()
         if isinstance(item, CanOSError):
@@ -297,23 +303,23 @@ class Watch(_Task[Handle]):
         return await aiter(self).__anext__()
 
     def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            self._handle.stop()
+        if hasattr(self, "_operation"):
+            self._operation.stop()
 
 
-class RemoteAnswer(_Task[AnswerHandle]):
+class RemoteAnswer(_Task[AnswerOperation]):
     """An automatic answer to remote requests. See :meth:`BcmEndpoint.answer_remote`.
 
     It is given while its ``async with`` block lasts.
     """
 
     def __init__(self, channel: Channel, frame: Frame, *, replace: bool) -> None:
-        super().__init__(AnswerHandle(channel.operations, frame, replace=replace))
+        super().__init__(AnswerOperation(channel.operations, frame, replace=replace))
 
     @property
     def frame(self) -> Frame:
         """The answer."""
-        return self._handle.frame
+        return self._operation.frame
 
     async def update(self, frame: Frame) -> None:
         """Change the answer.
@@ -329,4 +335,4 @@ class RemoteAnswer(_Task[AnswerHandle]):
             ClosedResourceError: The operation or its endpoint has ended.
         """
         await checkpoint()
-        self._handle.update(frame)
+        self._operation.update(frame)

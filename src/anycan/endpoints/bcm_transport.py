@@ -1,0 +1,458 @@
+"""The broadcast manager as an asyncio transport and protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from anycan.endpoints.bcm_handles import (
+    AnswerOperation,
+    BcmOperation,
+    CyclicOperation,
+    Expiry,
+    event_of,
+)
+from anycan.endpoints.bcm_lines import Lines
+from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
+from anycan.endpoints.bcm_operations import Listener, Operations
+from anycan.endpoints.registration import Registration
+from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.sockets.networks import resolve_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from anycan.endpoints.bcm_protocol import BcmProtocol
+    from anycan.endpoints.bcm_values import BcmStatistics, Multiplex
+    from anycan.frame import AnyFrame, Frame
+    from anycan.network.base import Network
+    from anycan.sockets.bcm import BcmNews, BcmSocket
+
+_ProtocolType = TypeVar("_ProtocolType", bound="BcmProtocol")
+
+
+class _Line:
+    """A socket of a transport: read by the loop, its news handed on."""
+
+    overflowed = 0  # what is not taken stays in the receive buffer
+
+    def __init__(self, transport: BcmTransport, socket: BcmSocket) -> None:
+        self._transport = transport
+        self._socket = socket
+        self.operations = Operations(socket, self._receive, self._failed)
+        loop = asyncio.get_running_loop()
+        self._registration = Registration(loop, socket.fd, self._on_readable)
+
+    def update_reading(self, reading: bool) -> None:
+        if reading:
+            self._registration.start_reading()
+        else:
+            self._registration.stop_reading()
+
+    def _receive(self) -> Sequence[BcmNews]:
+        try:
+            return self._socket.receive()
+        except BlockingIOError:
+            self._registration.renew()
+            raise anyio.WouldBlock from None
+
+    def _failed(self, error: CanOSError) -> None:
+        self._registration.renew()
+        self._transport._fail(self, error)  # noqa: SLF001 - its other half
+
+    def _on_readable(self) -> None:
+        try:
+            self.operations.hand_on(self._receive())
+        except anyio.WouldBlock:  # whatever was to be read has been drained meanwhile
+            return
+        except CanOSError as error:
+            self.operations.fail(error)
+        self._transport._deliver()  # noqa: SLF001 - its other half
+
+    def close(self) -> None:
+        self._registration.close()
+        self._socket.close()
+        self.operations.close()
+
+
+class _Count(Expiry):
+    """Tells the protocol of the end of a count."""
+
+    def __init__(self, transport: BcmTransport) -> None:
+        super().__init__()
+        self._transport = transport
+        self.operation: CyclicOperation | None = None
+
+    def tell_expired(self) -> None:
+        self._transport._add("cycle_expired", self)  # noqa: SLF001 - its other half
+
+
+class _Events(Listener):
+    """Tells the protocol of events."""
+
+    def __init__(self, transport: BcmTransport) -> None:
+        super().__init__()
+        self._transport = transport
+        self.operation: BcmOperation | None = None
+
+    def take(self, news: BcmNews) -> None:
+        event = event_of(news)
+        if event is not None:
+            self._transport._add("event_received", self, event)  # noqa: SLF001 - its other half
+
+
+class BcmTransport(asyncio.BaseTransport):
+    """The broadcast manager as an asyncio transport. Made by :func:`create_bcm_transport`.
+
+    What ``get_extra_info`` knows: ``"interface"`` (a name; None: all), ``"interface_index"`` and
+    ``"network"``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        network: Network,
+        interface: str | int | None,
+        receive_buffer: int | None,
+        protocol: BcmProtocol,
+    ) -> None:
+        self._loop = loop
+        self._protocol = protocol
+        self._reading_paused = False
+        self._closed = False
+        self._calls: deque[tuple[str, _Count | _Events, tuple[Any, ...]]] = deque()
+        self._scheduled = False
+        self._lines = Lines(network, interface, receive_buffer, self._make_line)
+        super().__init__(
+            {
+                "interface": self._lines.interface,
+                "interface_index": self._lines.index,
+                "network": self._lines.network,
+            }
+        )
+
+    def _make_line(self, socket: BcmSocket) -> _Line:
+        line = _Line(self, socket)
+        line.update_reading(self.is_reading())
+        return line
+
+    def begin(self) -> None:
+        """Tell the protocol that the transport is there."""
+        self._protocol.connection_made(self)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Give the protocol that is called."""
+        return self._protocol
+
+    # Operations
+
+    def send_cyclic(
+        self,
+        frames: AnyFrame | Iterable[AnyFrame],
+        interval: float,
+        *,
+        count: int | None = None,
+        then: float | None = None,
+        interface: str | int | None = None,
+        replace: bool = False,
+    ) -> CyclicOperation:
+        """Have frames sent cyclically, beginning now.
+
+        When ``count`` frames have been sent, the protocol's ``cycle_expired`` is called.
+
+        Args:
+            frames: As for :meth:`BcmEndpoint.send_cyclic`, and so are the rest.
+            interval: As there.
+            count: As there.
+            then: As there.
+            interface: As there.
+            replace: As there.
+
+        Raises:
+            OperationError: As :meth:`BcmEndpoint.send_cyclic`, and so are the rest.
+            OperationExistsError: As there.
+            FrameNotSupportedError: As there.
+            UnknownInterfaceError: As there.
+            InterfaceRemovedError: As there.
+            ClosedResourceError: The transport is closed.
+        """
+        cycle = Cycle.make(frames, interval, count, then)
+        listener = _Count(self)
+        line = self._lines.find_one(interface)
+        operation = CyclicOperation(line.operations, listener, cycle, replace=replace)
+        listener.operation = operation
+        operation.start()
+        return operation
+
+    def watch(
+        self,
+        identifier: int,
+        *,
+        extended: bool | None = None,
+        mask: bytes | None = None,
+        multiplex: Multiplex | None = None,
+        timeout: float | None = None,
+        throttle: float | None = None,
+        check_length: bool = False,
+        announce_resume: bool = True,
+        restart_timeout: bool = True,
+        fd: bool = False,
+        remote: bool = False,
+        interface: str | int | None = None,
+        replace: bool = False,
+    ) -> BcmOperation:
+        """Have the protocol's ``event_received`` called when a message changes, or fails to come.
+
+        Args:
+            identifier: As for :meth:`BcmEndpoint.watch`, and so are the rest.
+            extended: As there.
+            mask: As there.
+            multiplex: As there.
+            timeout: As there.
+            throttle: As there.
+            check_length: As there.
+            announce_resume: As there.
+            restart_timeout: As there.
+            fd: As there.
+            remote: As there.
+            interface: As there.
+            replace: As there.
+
+        Raises:
+            OperationError: As :meth:`BcmEndpoint.watch`, and so are the rest.
+            OperationExistsError: As there.
+            UnknownInterfaceError: As there.
+            InterfaceRemovedError: As there.
+            ClosedResourceError: The transport is closed.
+        """
+        word = identifier_word(identifier, extended, fd=fd, remote=remote)
+        message = watch_message(
+            word,
+            mask=mask,
+            multiplex=multiplex,
+            timeout=timeout,
+            throttle=throttle,
+            check_length=check_length,
+            announce_resume=announce_resume,
+            restart_timeout=restart_timeout,
+            fd=fd,
+        )
+        listener = _Events(self)
+        line = self._lines.find(interface)
+        operation = BcmOperation(line.operations, listener, message, replace=replace)
+        listener.operation = operation
+        operation.start()
+        return operation
+
+    def answer_remote(
+        self, frame: Frame, *, interface: str | int | None = None, replace: bool = False
+    ) -> AnswerOperation:
+        """Have remote requests answered with a frame.
+
+        Args:
+            frame: As for :meth:`BcmEndpoint.answer_remote`, and so are the rest.
+            interface: As there.
+            replace: As there.
+
+        Raises:
+            OperationError: As :meth:`BcmEndpoint.answer_remote`, and so are the rest.
+            OperationExistsError: As there.
+            UnknownInterfaceError: As there.
+            InterfaceRemovedError: As there.
+            ClosedResourceError: The transport is closed.
+        """
+        line = self._lines.find_one(interface)
+        operation = AnswerOperation(line.operations, frame, replace=replace)
+        operation.start()
+        return operation
+
+    def send(self, frame: AnyFrame, *, interface: str | int | None = None) -> None:
+        """Send a frame once, at once or not at all.
+
+        Args:
+            frame: As for :meth:`BcmEndpoint.send`.
+            interface: As there.
+
+        Raises:
+            WouldBlock: The interface's queue is full.
+            OperationError: As :meth:`BcmEndpoint.send`, and so are the rest.
+            InterfaceDownError: As there.
+            InterfaceRemovedError: As there.
+            UnknownInterfaceError: As there.
+            FrameNotSupportedError: As there.
+            ClosedResourceError: The transport is closed.
+        """
+        check_sent(frame)
+        line = self._lines.find_one(interface)
+        try:
+            line.operations.socket.send_frame(frame)
+        except BlockingIOError:
+            raise anyio.WouldBlock from None
+
+    # Reading
+
+    def pause_reading(self) -> None:
+        """Call the protocol no more; what comes waits in the socket's receive buffer."""
+        self._reading_paused = True
+        self._update_reading()
+
+    def resume_reading(self) -> None:
+        """Call the protocol again."""
+        self._reading_paused = False
+        self._update_reading()
+        self._schedule()
+
+    def is_reading(self) -> bool:
+        """Tell whether the protocol is called."""
+        return not (self._reading_paused or self._closed)
+
+    def _update_reading(self) -> None:
+        for line in self._lines:
+            line.update_reading(self.is_reading())
+
+    def _add(self, name: str, listener: _Count | _Events, *arguments: Any) -> None:
+        """Have a method of the protocol called."""
+        self._calls.append((name, listener, arguments))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        # Also for what comes while a call of the user's drains the socket: it is told afterwards.
+        if self._calls and not self._scheduled and self.is_reading():
+            self._scheduled = True
+            self._loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        self._scheduled = False
+        while self._calls and self.is_reading():
+            name, listener, arguments = self._calls.popleft()
+            if not listener.ended:
+                self._call(name, *arguments, listener.operation)
+
+    # Ending
+
+    def _fail(self, line: _Line, error: CanOSError) -> None:
+        removed = isinstance(error, InterfaceRemovedError)
+        if removed and line.operations.socket.index == self._lines.index:
+            self._loop.call_soon(partial(self._lose, error))
+        elif not self._closed:
+            self._loop.call_soon(self._tell, error)
+
+    def _tell(self, error: CanOSError) -> None:
+        if not self._closed:
+            self._call("error_received", error)
+
+    def _call(self, name: str, *arguments: object) -> None:
+        """Call a method of the protocol; what it raises is reported."""
+        try:
+            getattr(self._protocol, name)(*arguments)
+        except Exception as error:  # noqa: BLE001 - the protocol's own; it is reported
+            self._loop.call_exception_handler(
+                {
+                    "message": f"{type(self._protocol).__name__}.{name}() failed",
+                    "exception": error,
+                    "transport": self,
+                    "protocol": self._protocol,
+                }
+            )
+
+    def statistics(self) -> BcmStatistics:
+        """Give the counters since the transport was made; also after it was closed."""
+        return self._lines.statistics()
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """End all operations, and close."""
+        self._lose(None)
+
+    def abort(self) -> None:
+        """Close, as :meth:`close` does: nothing waits to be sent."""
+        self._lose(None)
+
+    def _lose(self, error: CanOSError | None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._calls.clear()
+        self._lines.close()
+        self._loop.call_soon(self._protocol.connection_lost, error)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and hasattr(self, "_lines"):
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            self._lines.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closed else ""
+        return f"<BcmTransport {self._lines.interface or 'all interfaces'}{state}>"
+
+
+async def create_bcm_transport(
+    protocol_factory: Callable[[], _ProtocolType],
+    interface: str | int | None,
+    *,
+    receive_buffer: int | None = None,
+    network: Network | str | None = None,
+) -> tuple[BcmTransport, _ProtocolType]:
+    """Open the broadcast manager as an asyncio transport with a protocol (asyncio, uvloop).
+
+    Args:
+        protocol_factory: Makes the protocol: a subclass of :class:`BcmProtocol`, or a function.
+        interface: As for :func:`open_bcm`, and so are the rest.
+        receive_buffer: See :func:`open_bcm`.
+        network: See :func:`open_bcm`.
+
+    Returns:
+        The transport and the protocol, after ``connection_made``. Close the transport.
+
+    Raises:
+        UnknownInterfaceError: As :func:`open_bcm`, and so are the rest.
+        NotACanInterfaceError: As :func:`open_bcm`.
+        ProtocolUnavailableError: As :func:`open_bcm`.
+        CanPermissionError: As :func:`open_bcm`.
+        NetworkUnavailableError: As :func:`open_bcm`.
+        CanOSError: As :func:`open_bcm`.
+        ValueError: As :func:`open_bcm`.
+        TypeError: As :func:`open_bcm`.
+        RuntimeError: The running loop is not asyncio's: a transport is asyncio's own.
+
+    Example:
+        >>> class Speed(BcmProtocol):
+        ...     def event_received(self, event: BcmEvent, watch: BcmOperation) -> None:
+        ...         match event:
+        ...             case TimedOut(identifier):
+        ...                 print(f"{identifier:X} fails to come")
+        >>> async def main() -> None:
+        ...     async with UserNetwork() as network:
+        ...         network.add_vcan("vcan0")
+        ...         transport, _ = await create_bcm_transport(Speed, "vcan0", network=network)
+        ...         transport.watch(0x123, timeout=0.01)
+        ...         beat = transport.send_cyclic(Frame(0x200, bytes(8)), interval=0.1)
+        ...         await anyio.sleep(0.02)
+        ...         beat.stop()
+        ...         transport.close()
+        >>> asyncio.run(main())
+        123 fails to come
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "transports are asyncio's own, and no loop of asyncio runs here: use open_bcm()"
+        ) from None
+    protocol = protocol_factory()
+    found = resolve_network(network)
+    transport = BcmTransport(loop, found, interface, receive_buffer, protocol)
+    try:
+        transport.begin()
+    except BaseException:
+        transport.abort()
+        raise
+    return transport, protocol
