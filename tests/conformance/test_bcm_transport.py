@@ -167,6 +167,26 @@ async def test_paused_it_calls_nothing_and_loses_nothing(links: Links) -> None:
     await turn()
 
 
+async def test_a_full_receive_buffer_hides_no_end_of_a_count(links: Links) -> None:
+    name = links.add()
+    transport, protocol = await anycan.create_bcm_transport(
+        Recorder, name, network=links.network, receive_buffer=2304
+    )
+    transport.watch(0x123)
+    async with anycan.open_raw(name, network=links.network) as can:
+        cycle = transport.send_cyclic(Frame(1), SHORT * 4, count=2)
+        transport.pause_reading()
+        for number in range(50):
+            can.send_nowait(Frame(0x123, bytes([number])))
+        for _ in range(2):
+            await can.receive()  # the end of the count is past, and found no room
+        transport.resume_reading()
+        await protocol.until("expired", cycle)
+    assert transport.statistics().dropped > 0
+    transport.close()
+    await turn()
+
+
 async def test_what_was_stopped_is_told_no_more(links: Links) -> None:
     name = links.add()
     transport, protocol = await open_one(links, name)

@@ -8,7 +8,7 @@ nothing is read that nobody waits for: it stays in the receive buffer, which is 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 
 
 class Mailbox(Listener):
-    """An operation whose news are waited for.
-
-    Attributes:
-        minds_drops: Who waits is to be woken when messages were dropped, too.
-    """
-
-    minds_drops: ClassVar[bool] = False
+    """An operation whose news are waited for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +65,6 @@ class Channel:
         self.operations = Operations(socket, self._receive)
         self.overflowed = 0
         self._reading = False
-        self._dropped = 0
         self._sleeping: dict[Mailbox, None] = {}
 
     def _receive(self) -> Sequence[BcmNews]:
@@ -115,11 +108,6 @@ class Channel:
         received = deque(self._inbox.items)
         self._inbox.items.clear()
         self.operations.hand_on(received)
-        minders = [mailbox for mailbox in self._sleeping if mailbox.minds_drops]
-        if minders and self._socket.dropped != self._dropped:
-            self._dropped = self._socket.dropped
-            for mailbox in minders:
-                mailbox.wake()
 
     def close(self) -> None:
         """Close the socket: all operations end, and who waits is woken."""

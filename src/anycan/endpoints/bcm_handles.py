@@ -127,6 +127,7 @@ class CyclicOperation(BcmOperation):
             operations.socket.check_flexible()
         self._cycle = cycle
         self._expiry = expiry
+        self._dropped = 0
 
     @property
     def frames(self) -> tuple[AnyFrame, ...]:
@@ -148,12 +149,26 @@ class CyclicOperation(BcmOperation):
         """
         super().start()
         self._begin_count()
+        self._expire_at_once()
 
     def _begin_count(self) -> None:
         self._expiry.expired = False
-        if self._cycle.count == 1:
-            # The one frame goes with the start, and at its end nothing is told.
-            self._expiry.expire()
+        self._dropped = self._operations.socket.dropped
+        if self._cycle.count is None:
+            self._operations.counting.pop(self._expiry, None)
+        else:
+            self._operations.counting[self._expiry] = None
+
+    def _expire(self) -> None:
+        self._operations.counting.pop(self._expiry, None)
+        self._expiry.expire()
+
+    def look_if_dropped(self) -> None:
+        """See whether the count has ended, if the message of that may have been dropped."""
+        dropped = self._operations.socket.dropped
+        if dropped != self._dropped and not self._expiry.expired and not self._expiry.ended:
+            self._dropped = dropped
+            self.read()
 
     def _ask(self, cycle: Cycle, flags: int) -> None:
         self.check()
@@ -195,7 +210,7 @@ class CyclicOperation(BcmOperation):
         self.check()
         self._operations.drain()  # the end of the former count
         self._ask(cycle, BcmFlag.SETTIMER)
-        self._expiry.expired = False
+        self._begin_count()
 
     def restart(self) -> None:
         """Send now, and begin the beat and the count anew.
@@ -208,6 +223,12 @@ class CyclicOperation(BcmOperation):
         self._operations.drain()  # the end of the former count
         self._ask(self._cycle, _START)
         self._begin_count()
+        self._expire_at_once()
+
+    def _expire_at_once(self) -> None:
+        if self._cycle.count == 1:
+            # The one frame goes with the start, and at its end nothing is told.
+            self._expire()
 
     def announce(self) -> None:
         """Send the next frame now, beside the beat.
@@ -232,7 +253,7 @@ class CyclicOperation(BcmOperation):
         message = self._operations.read(self._cycle.message(BcmOpcode.TX_READ))
         status = cyclic_status(message, self._operations.socket.interface)
         if self._cycle.count is not None and not status.remaining:
-            self._expiry.expire()
+            self._expire()
         return status
 
 

@@ -55,6 +55,9 @@ class Listener(ABC):
     def fail(self, error: CanOSError) -> None:  # noqa: B027 - to some it is nothing
         """Take note of what happened to the interface."""
 
+    def miss(self) -> None:  # noqa: B027 - to some it is nothing
+        """Take note that messages were dropped, which may have been about it."""
+
     def end(self) -> None:
         """Take note that it has ended."""
         self.ended = True
@@ -72,6 +75,7 @@ class Operations:
     Attributes:
         socket: The socket.
         errors: How many pending errors there were.
+        counting: Who waits for a single message, and is to know when some were dropped.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class Operations:
     ) -> None:
         self.socket = socket
         self.errors = 0
+        self.counting: dict[Listener, None] = {}
+        self._dropped = 0
         self._receive = receive
         self._failed = failed
         self._table: dict[Key, Listener] = {}
@@ -144,6 +150,7 @@ class Operations:
         operation = self._table.pop(key, None)
         if operation is None:
             return
+        self.counting.pop(operation, None)
         transmission, can_id, flexible = key
         opcode = BcmOpcode.TX_DELETE if transmission else BcmOpcode.RX_DELETE
         message = BcmMessage(opcode, _FLEXIBLE if flexible else 0, can_id=can_id)
@@ -199,6 +206,12 @@ class Operations:
             operation = self._table.get(key_of(message))
             if operation is not None:
                 operation.take(news)
+                if message.opcode == BcmOpcode.TX_EXPIRED:
+                    self.counting.pop(operation, None)
+        if self.counting and (dropped := self.socket.dropped) != self._dropped:
+            self._dropped = dropped
+            for listener in list(self.counting):
+                listener.miss()
 
     def fail(self, error: CanOSError) -> None:
         """Tell every operation what happened to the interface."""
@@ -211,6 +224,7 @@ class Operations:
 
     def close(self) -> None:
         """Forget all operations, which end with the socket."""
+        self.counting.clear()
         operations, self._table = self._table, {}
         for operation in operations.values():
             operation.end()

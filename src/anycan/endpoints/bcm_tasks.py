@@ -53,15 +53,15 @@ class _Task(Generic[_OperationT]):
 class _Count(Expiry, Mailbox):
     """Whether a cyclic transmission has sent its count, and who waits for that."""
 
-    minds_drops = True
-
     def __init__(self) -> None:
         super().__init__()
         self.waiting = False
-        self.dropped = 0
         self.error: CanOSError | None = None
 
     def tell_expired(self) -> None:
+        self.wake()
+
+    def miss(self) -> None:
         self.wake()
 
     def fail(self, error: CanOSError) -> None:
@@ -182,8 +182,8 @@ class CyclicTask(_Task[CyclicOperation]):
         if not self._operation.counts:
             raise OperationError("a transmission without count= never expires")
         count = self._count
-        count.dropped = self._channel.operations.socket.dropped
         await checkpoint()
+        self._operation.look_if_dropped()
         while not count.expired:
             self._raise_error()
             self._operation.check()
@@ -192,15 +192,7 @@ class CyclicTask(_Task[CyclicOperation]):
                 await self._channel.wait(count)
             finally:
                 count.waiting = False
-            self._read_if_dropped()
-
-    def _read_if_dropped(self) -> None:
-        """See whether the count has ended, if the message of that may have been dropped."""
-        count = self._count
-        dropped = self._channel.operations.socket.dropped
-        if dropped != count.dropped and not count.expired and not count.ended:
-            count.dropped = dropped
-            self._operation.read()
+            self._operation.look_if_dropped()
 
     def _raise_error(self) -> None:
         error = self._count.error

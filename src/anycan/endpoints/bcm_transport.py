@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import warnings
 from collections import deque
 from functools import partial
@@ -86,10 +87,20 @@ class _Count(Expiry):
     def __init__(self, transport: BcmTransport) -> None:
         super().__init__()
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self.operation: CyclicOperation | None = None
 
     def tell_expired(self) -> None:
         self._transport._add("cycle_expired", self)  # noqa: SLF001 - its other half
+
+    def miss(self) -> None:
+        self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        # What else forbids it is told in its own way.
+        with contextlib.suppress(CanOSError, anyio.ClosedResourceError):
+            if self.operation is not None:
+                self.operation.look_if_dropped()
 
 
 class _Events(Listener):
