@@ -35,6 +35,10 @@ nitpick_ignore_regex = [
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
+napoleon_custom_sections = [
+    ("Entering the block raises", "params_style"),
+    ("Entering the block or iteration raises", "params_style"),
+]
 
 myst_heading_anchors = 3
 
@@ -45,12 +49,21 @@ html_title = f"anycan {release}"
 
 # Made by functions or methods, not by calling the class.
 _MADE_BY_FUNCTIONS = {
+    "anycan.AnswerOperation",
+    "anycan.BcmEndpoint",
+    "anycan.BcmOperation",
+    "anycan.BcmStatistics",
+    "anycan.BcmTransport",
+    "anycan.CyclicOperation",
+    "anycan.CyclicTask",
     "anycan.Filter",
     "anycan.KernelNetwork",
     "anycan.Network",
     "anycan.RawEndpoint",
     "anycan.RawStatistics",
     "anycan.RawTransport",
+    "anycan.RemoteAnswer",
+    "anycan.Watch",
 }
 _ANY_FRAME = re.compile(
     r"[~.\w]*\bFrame \| [~.\w]*FdFrame \| [~.\w]*XlFrame \| [~.\w]*RemoteFrame \| [~.\w]*ErrorFrame"

@@ -16,6 +16,9 @@ OUTPUT: Final = {
     "echo_protocol.py": r"7E8#70696E67\nended: .*vcan0 has been removed.*\n",
     "gateway.py": r"outside: 100#61 7E8#\ninside: 7E0#62\n",
     "logger.py": r"\([\d.]{17}\) vcan0 123#68656C6C6F\n\([\d.]{17}\) vcan0 18DAF110#021003\n",
+    "node_simulation.py": (
+        r"20 messages\nSN004711\n750 rpm\n2000 rpm\n750 rpm\ncounter and checksum right\n"
+    ),
     "receive_with_deadline.py": r"None\n123#68656C6C6F\n",
     "request_response.py": r"750\.0 rpm\n",
 }

@@ -340,9 +340,9 @@ async def test_two_who_wait_for_the_same(bench: Bench) -> None:
     [
         ({"mask": bytes(9)}, "9 bytes is longer than the frame, which has up to 8"),
         ({"mask": bytes(65), "fd": True}, "65 bytes is longer than the frame"),
-        ({"throttle": -0.1}, "throttle= is a time of up to 400 days"),
-        ({"timeout": 0}, "timeout= is a time of up to 400 days"),
-        ({"timeout": 1e-9}, "a microsecond at least"),
+        ({"throttle": -0.1}, "throttle= is a time in seconds, from a microsecond"),
+        ({"timeout": 0}, "timeout= is a time in seconds, from a microsecond"),
+        ({"timeout": 1e-9}, "timeout= is a time in seconds, from a microsecond"),
         ({"timeout": float("inf")}, "timeout= is a time"),
         ({"capacity": 0}, "capacity= is 1 event at least"),
         ({"check_length": True}, "every frame is told"),

@@ -131,13 +131,16 @@ _started = BcmFlag.SETTIMER | BcmFlag.STARTTIMER
 _all_flags = weighted(
     (1, strategies.just(0)),
     (2, strategies.just(BcmFlag.SETTIMER)),
-    (4, strategies.just(_started)),
+    (3, strategies.just(_started)),
+    (3, strategies.just(_started | BcmFlag.TX_COUNTEVT)),
     (2, strategies.lists(_flags, max_size=3).map(sum)),
     (4, strategies.lists(_flags, max_size=2).map(lambda flags: sum({*flags, *_started}))),
     (1, strategies.just(BcmFlag.RX_RTR_FRAME)),
 )
-_interval = strategies.sampled_from(
-    [Interval(), Interval(), Interval(0, 80_000), Interval(0, 110_000), Interval(0, 190_000)]
+# Of many lengths, so that few timers are due at one time.
+_interval = weighted(
+    (2, strategies.just(Interval())),
+    (3, strategies.integers(8, 25).map(lambda tens: Interval(0, tens * 10_000 + 3_000))),
 )
 _bad_interval = strategies.sampled_from(
     [Interval(-1), Interval(0, -1), Interval(0, 1_000_000), Interval(400 * 86400 + 1)]

@@ -8,9 +8,12 @@ from anycan import UserNetwork
 from anycan.network.core.stack import Stack
 
 if TYPE_CHECKING:
-    from anycan.engine.timers import Timers
+    from collections.abc import Callable
+
+    from anycan.engine.timers import Timer, Timers
 
 MILLISECOND: Final = 1_000_000
+_CLOSE: Final = 8 * MILLISECOND
 _STAMP: Final = 1_700_000_000_000_000_000
 
 
@@ -19,11 +22,21 @@ class ManualClock:
 
     Attributes:
         last_run: When a timer was last due.
+        close_call: Two timers were due so shortly one after the other that a real clock might
+            have had them the other way round.
     """
 
     def __init__(self) -> None:
         self._now = 0
         self.last_run = 0
+        self.close_call = False
+        self._last_expiry = -_CLOSE
+
+    def note_expiry(self) -> None:
+        """Take note that a timer is due."""
+        if self._now - self._last_expiry < _CLOSE:
+            self.close_call = True
+        self._last_expiry = self._now
 
     def stamp_ns(self) -> int:
         return _STAMP + self._now
@@ -48,5 +61,15 @@ class ManualClock:
 def manual_network() -> tuple[UserNetwork, ManualClock]:
     """Give a network whose time stands still."""
     network, clock = UserNetwork(), ManualClock()
-    network._stack = Stack(clock)
+    stack = network._stack = Stack(clock)
+    make = stack.timers.timer
+
+    def timer(expired: Callable[[int, int], object]) -> Timer:
+        def noted(due: int, now: int) -> object:
+            clock.note_expiry()
+            return expired(due, now)
+
+        return make(noted)
+
+    stack.timers.timer = timer  # type: ignore[method-assign]  # to look on
     return network, clock

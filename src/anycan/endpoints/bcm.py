@@ -158,7 +158,7 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             UnknownInterfaceError: There is no such interface.
             ClosedResourceError: The endpoint is closed.
 
-        Entering the block, or iteration, raises:
+        Entering the block or iteration raises:
             OperationExistsError: There is a watch of the same identifier on this endpoint and
                 interface (the kernel would silently replace it).
             InterfaceRemovedError: The interface is gone.

@@ -12,7 +12,7 @@ from anycan.endpoints.bcm_messages import Cycle, answer_message, cyclic_status, 
 from anycan.endpoints.bcm_operations import Listener
 from anycan.endpoints.bcm_values import BcmEvent, Changed, TimedOut
 from anycan.exceptions import OperationError
-from anycan.frame import EFF_FLAG, RTR_FLAG
+from anycan.frame import EFF_FLAG, RTR_FLAG, FdFrame, Frame, RemoteFrame
 from anycan.wire.bcm import BcmFlag, BcmMessage, BcmOpcode
 from anycan.wire.frames import decode_frame
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from anycan.endpoints.bcm_operations import Key, Operations
     from anycan.endpoints.bcm_values import CyclicStatus
-    from anycan.frame import AnyFrame, Frame
+    from anycan.frame import AnyFrame
     from anycan.sockets.bcm import BcmNews
 
 _START: Final = BcmFlag.SETTIMER | BcmFlag.STARTTIMER
@@ -308,4 +308,4 @@ def event_of(news: BcmNews) -> BcmEvent | None:
     frame = decode_frame(
         message.frames, news.timestamp_ns, None, news.interface, news.local, news.own
     )
-    return None if frame is None else Changed(frame)
+    return Changed(frame) if isinstance(frame, (Frame, FdFrame, RemoteFrame)) else None

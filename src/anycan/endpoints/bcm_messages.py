@@ -65,11 +65,17 @@ def to_interval(seconds: float, name: str) -> Interval:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"{name}= is a time in seconds, not {seconds!r}")
     if not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
-        raise OperationError(f"{name}= is a time of up to 400 days, in seconds; not {seconds!r}")
+        raise _out_of_range(name, seconds)
     interval = Interval.from_seconds(seconds)
     if interval == Interval():
-        raise OperationError(f"{name}= is a microsecond at least, not {seconds!r} seconds")
+        raise _out_of_range(name, seconds)
     return interval
+
+
+def _out_of_range(name: str, seconds: float) -> OperationError:
+    return OperationError(
+        f"{name}= is a time in seconds, from a microsecond to 400 days; not {seconds!r}"
+    )
 
 
 def check_sent(frame: AnyFrame) -> None:

@@ -15,8 +15,8 @@ from anycan.endpoints.bcm_handles import (
     Expiry,
     event_of,
 )
-from anycan.exceptions import CanOSError, InterfaceRemovedError, OperationError
-from anycan.sockets.errors import interface_removed
+from anycan.exceptions import CanOSError, InterfaceDownError, InterfaceRemovedError, OperationError
+from anycan.sockets.errors import interface_removed, transmission_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +116,8 @@ class CyclicTask(_Task[CyclicOperation]):
     ) -> None:
         """Change how often it is sent, from the next time on.
 
-        When it is cancelled nothing has changed.
+        A transmission that rests, since its count is over and nothing follows, goes on resting:
+        :meth:`restart` begins with what is set here. When it is cancelled nothing has changed.
 
         Args:
             interval: As for :meth:`BcmEndpoint.send_cyclic`.
@@ -200,7 +201,14 @@ class CyclicTask(_Task[CyclicOperation]):
             raise interface_removed(error.interface)
         if error is not None:
             self._count.error = None
-            raise error
+            raise self._for_sender(error)
+
+    def _for_sender(self, error: CanOSError) -> CanOSError:
+        """Say of a link that is down what it means to a transmission."""
+        if not isinstance(error, InterfaceDownError):
+            return error
+        network = self._channel.operations.socket.network
+        return transmission_down(error.interface, network.remedy(error.interface or "NAME"))
 
 
 class _Events(Mailbox):

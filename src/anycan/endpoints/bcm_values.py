@@ -14,20 +14,29 @@ from anycan.network.base import Network  # noqa: TC001 - typed attributes are re
 from anycan.wire.bcm import MAX_FRAMES
 
 if TYPE_CHECKING:
-    from anycan.frame import AnyFrame
+    from anycan.frame import AnyFrame, FdFrame, Frame, RemoteFrame
 
 _MULTIPLEXOR_BYTES: Final = 8  # linux/can/bcm.h: the first 64 bits, of CAN FD frames too
 
 
 @attrs.frozen
 class Changed:
-    """A frame whose content changed, where it was watched; or every frame, where all are.
+    r"""A frame whose content changed, where it was watched; or every frame, where all are.
 
     Attributes:
-        frame: The frame, with its time stamp, its interface, and whether it is local or own.
+        frame: The frame, with its time stamp, its interface, and whether it is local or own. (Own
+            is what this endpoint has sent; on one for all interfaces, what it has sent there is
+            local alone to a watch that is for all.)
+
+    Example:
+        >>> print(Changed(Frame(0x123, b"\x01", interface="can0")))
+        can0 123#01
     """
 
-    frame: AnyFrame
+    frame: Frame | FdFrame | RemoteFrame
+
+    def __str__(self) -> str:
+        return f"{self.frame.interface} {self.frame}"
 
     @property
     def interface(self) -> str | None:
@@ -45,6 +54,10 @@ class TimedOut:
         interface: Where the frames are missing; None: on all interfaces, none of which has been
             heard.
         timestamp_ns: When, in nanoseconds since the epoch. The kernel tells when it was asked.
+
+    Example:
+        >>> print(TimedOut(0x123, False, "can0", None))
+        can0 123 timed out
     """
 
     identifier: int
@@ -52,8 +65,13 @@ class TimedOut:
     interface: str | None
     timestamp_ns: int | None
 
+    def __str__(self) -> str:
+        name = f"{self.identifier:08X}" if self.extended else f"{self.identifier:03X}"
+        return f"{self.interface or 'any'} {name} timed out"
+
 
 BcmEvent: TypeAlias = Changed | TimedOut
+"""What a watch tells: a :class:`Changed` or a :class:`TimedOut`. Use it as a type."""
 
 
 def _to_mapping(contents: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:

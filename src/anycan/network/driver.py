@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from anycan.engine.timers import Timers
 
 _SECOND: Final = 1_000_000_000
+# Where many timers are due one after the other, those of half a millisecond are run together: to
+# be woken costs more than ten of them, and event loops wait by the millisecond anyhow.
+_PAUSE: Final = 500_000
 
 
 class LoopDriver:
@@ -76,9 +79,10 @@ class LoopDriver:
         timers = self._timers
         if timers is None:
             return None
-        timers.run(self.now())
+        now = self.now()
+        timers.run(now)
         deadline = timers.deadline
-        return None if deadline is None else deadline / _SECOND
+        return None if deadline is None else max(deadline, now + _PAUSE) / _SECOND
 
 
 class _AsyncioAlarm:

@@ -66,10 +66,10 @@ class UserInterface:
 
 
 class UserNetwork:
-    """SocketCAN in this process: virtual interfaces, and raw sockets with the kernel's semantics.
+    """SocketCAN in this process: virtual interfaces, raw sockets and the broadcast manager.
 
     It needs no kernel support and no rights, and runs wherever Python does. Endpoints are opened
-    on it with ``network=``, and cannot be told from the kernel's: filters, own and local frames,
+    on it with ``network=``, and have the kernel's semantics: filters, own and local frames,
     error frames, bounded buffers that drop and count, links that go down and vanish. What differs
     on purpose is listed in the explanation "Parity with the kernel".
 

@@ -182,6 +182,16 @@ def interface_missing() -> UnknownInterfaceError:
     )
 
 
+def transmission_down(interface: str | None, remedy: str) -> InterfaceDownError:
+    """Make the error for a cyclic transmission on an interface that is down."""
+    return InterfaceDownError(
+        errno.ENETDOWN,
+        f"{_subject(interface)} is down: frames are lost while the beat and the count go on"
+        f" ({remedy})",
+        interface,
+    )
+
+
 def interface_removed(interface: str | None) -> InterfaceRemovedError:
     """Make the error for an interface that is gone."""
     return InterfaceRemovedError(
