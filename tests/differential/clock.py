@@ -64,8 +64,8 @@ def manual_network() -> tuple[UserNetwork, ManualClock]:
     stack = network._stack = Stack(clock)
     make = stack.timers.timer
 
-    def timer(expired: Callable[[int, int], object]) -> Timer:
-        def noted(due: int, now: int) -> object:
+    def timer(expired: Callable[[int, int], int | None]) -> Timer:
+        def noted(due: int, now: int) -> int | None:
             clock.note_expiry()
             return expired(due, now)
 

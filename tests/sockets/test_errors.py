@@ -149,7 +149,7 @@ def test_send(number: int, kind: type[CanOSError], words: str) -> None:
 
 def test_send_without_an_interface() -> None:
     error = explain_send(raised(errno.ENXIO), None, "", UP)
-    check(error, UnknownInterfaceError, errno.ENXIO, None, "bound to all interfaces", "interface=")
+    check(error, UnknownInterfaceError, errno.ENXIO, None, "for all interfaces", "interface=")
 
 
 @pytest.mark.parametrize("number", [errno.ENETDOWN, errno.ENODEV, errno.EPERM, errno.EIO])

@@ -268,7 +268,7 @@ class TestSend:
         assert receivers[0].receive() == frames[2:3]
 
     def test_from_all_interfaces_to_none(self, open_socket: Open) -> None:
-        with pytest.raises(UnknownInterfaceError, match="bound to all interfaces") as caught:
+        with pytest.raises(UnknownInterfaceError, match="for all interfaces") as caught:
             open_socket(None).send([Frame(1)])
         assert caught.value.errno == errno.ENXIO
 

@@ -101,7 +101,7 @@ def test_it_is_readable_while_an_error_is_pending(
     open_one().send([FRAME])
     network.set_down("vcan0")
     assert polled(one) == READ | WRITE
-    with pytest.raises(OSError, match="down") as info:
+    with pytest.raises(OSError, match="ENETDOWN") as info:
         one.receive(buffer)
     assert info.value.errno == errno.ENETDOWN
     assert polled(one) == READ | WRITE  # the frame
@@ -148,7 +148,7 @@ def test_a_pending_error_makes_it_writable_too(
     assert polled(one) == 0
     network.set_down("vcan0")
     assert polled(one) == READ | WRITE
-    with pytest.raises(OSError, match="down"):
+    with pytest.raises(OSError, match="ENETDOWN"):
         one.receive(MessageBuffer(1))
     assert polled(one) == 0
 
@@ -176,7 +176,7 @@ def test_a_refused_frame_ends_the_batch(
     network.add_vcan("slow", transmit_queue=3)
     one = open_one("slow")
     assert one.send([FRAME] * 5) == 3
-    with pytest.raises(OSError, match="buffer space") as info:
+    with pytest.raises(OSError, match="ENOBUFS") as info:
         one.send([FRAME] * 5)
     assert info.value.errno == errno.ENOBUFS
     assert open_one().send([FRAME, FRAME[:15], FRAME]) == 1

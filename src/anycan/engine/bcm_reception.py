@@ -253,12 +253,12 @@ class Reception:
                 flushed = True
         return flushed
 
-    def _throttled(self, due: int, now: int) -> None:
+    def _throttled(self, due: int, now: int) -> int | None:
         if self._flush():
             interval = self._throttle_ns
-            self._throttle.start(due + ((now - due) // interval + 1) * interval)
-        else:
-            self._last_told = None
+            return due + ((now - due) // interval + 1) * interval
+        self._last_told = None
+        return None
 
     def _timed_out(self, _due: int, _now: int) -> None:
         if self.flags & _RESUME:

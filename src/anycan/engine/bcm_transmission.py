@@ -88,8 +88,8 @@ class Transmission:
         self.flags = flags
         if flags & _ANNOUNCE:
             self._send_next()
-        if flags & _START_TIMER:
-            self._start_timer(now, now)
+        if flags & _START_TIMER and (deadline := self._following(now, now)) is not None:
+            self._timer.start(deadline)
 
     def _send_next(self) -> None:
         frames = self.frames
@@ -100,21 +100,23 @@ class Transmission:
         if self.count:
             self.count -= 1
 
-    def _start_timer(self, start: int, now: int) -> None:
+    def _following(self, due: int, now: int) -> int | None:
+        """Give when the next frame is due, after one that was due at a time; None: never."""
         interval = self._nanoseconds1 if self.count and self._nanoseconds1 else self._nanoseconds2
-        if interval:
-            # The beat is kept, unless it is lost: then it begins anew.
-            deadline = start + interval
-            self._timer.start(deadline if deadline > now else now + interval)
+        if not interval:
+            return None
+        # The beat is kept, unless it is lost: then it begins anew.
+        deadline = due + interval
+        return deadline if deadline > now else now + interval
 
-    def _expired(self, due: int, now: int) -> None:
+    def _expired(self, due: int, now: int) -> int | None:
         if self._nanoseconds1 and self.count:
             self._send_next()
             if not self.count and self.flags & _COUNT_EVENT:
                 self._tell_end()
         elif self._nanoseconds2:
             self._send_next()
-        self._start_timer(due, now)
+        return self._following(due, now)
 
     def _tell_end(self) -> None:
         self._host.tell(NATIVE.encode(self.status(BcmOpcode.TX_EXPIRED)), NO_INTERFACE)

@@ -7,7 +7,7 @@ again when it comes up.
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -32,12 +32,13 @@ class Timers:
         self._dead = 0
         self._running = False
 
-    def timer(self, expired: Callable[[int, int], object]) -> Timer:
+    def timer(self, expired: Callable[[int, int], int | None]) -> Timer:
         """Make a timer.
 
         Args:
             expired: Called when the timer is due, with the time it was started for and the time
-                it is. It may start timers, this one too, for a later time.
+                it is. What it returns is the time to start this timer for again, later than it is;
+                None: it rests. It may start other timers.
         """
         return Timer(self, expired)
 
@@ -55,7 +56,7 @@ class Timers:
                 heappop(entries)
             elif timer.deadline > when:
                 heappop(entries)
-                self.push(timer, timer.deadline)
+                self._place(timer, timer.deadline)
             else:
                 return when
         return None
@@ -66,29 +67,51 @@ class Timers:
         self._running = True
         try:
             while entries and entries[0][0] <= now:
-                when, _, timer = entry = heappop(entries)
+                when, _, timer = entry = entries[0]
                 if timer.entry is not entry:
                     self._dead -= 1
+                    heappop(entries)
                     continue
-                timer.entry = None
                 deadline = timer.deadline
                 if deadline is None:
-                    continue
-                if deadline > when:
-                    self.push(timer, deadline)
-                    continue
-                timer.deadline = None
-                timer.expired(deadline, now)
+                    timer.entry = None
+                    heappop(entries)
+                elif deadline > when:
+                    timer.entry = later = (deadline, timer.number, timer)
+                    heapreplace(entries, later)
+                else:
+                    self._tell(timer, entry, now)
         finally:
             self._running = False
 
-    def push(self, timer: Timer, deadline: int) -> None:
-        """Give a timer a place in the queue, and none besides."""
+    def _tell(self, timer: Timer, entry: _Entry, now: int) -> None:
+        """Tell a timer whose entry is the first, and start it again if it says so."""
         entries = self._entries
-        entry = timer.entry = (deadline, timer.number, timer)
-        heappush(entries, entry)
-        if entries[0] is entry and not self._running:
+        timer.deadline = timer.entry = None
+        again = timer.expired(entry[0], now)
+        if entries and entries[0] is entry:
+            if again is not None and timer.entry is None:
+                timer.deadline = again
+                timer.number = next(self._numbers)
+                timer.entry = later = (again, timer.number, timer)
+                heapreplace(entries, later)
+                return
+            heappop(entries)
+        elif timer.entry is None:
+            self._dead += 1  # it stands somewhere behind what was started for a time in the past
+        if again is not None:
+            timer.start(again)
+
+    def push(self, timer: Timer, deadline: int) -> None:
+        """Give a timer that is started a place in the queue, and none besides."""
+        entry = self._place(timer, deadline)
+        if self._entries[0] is entry and not self._running:
             self._changed()
+
+    def _place(self, timer: Timer, deadline: int) -> _Entry:
+        entry = timer.entry = (deadline, timer.number, timer)
+        heappush(self._entries, entry)
+        return entry
 
     def renumber(self, timer: Timer) -> None:
         """Let a timer come behind those that were started before."""
@@ -118,7 +141,7 @@ class Timer:
 
     __slots__ = ("_timers", "deadline", "entry", "expired", "number")
 
-    def __init__(self, timers: Timers, expired: Callable[[int, int], object]) -> None:
+    def __init__(self, timers: Timers, expired: Callable[[int, int], int | None]) -> None:
         self._timers = timers
         self.expired = expired
         self.deadline: int | None = None
@@ -132,7 +155,7 @@ class Timer:
         entry = self.entry
         if entry is None:
             self._timers.push(self, deadline)
-        elif deadline < entry[0]:
+        elif deadline <= entry[0]:  # at one time, it comes behind those started before
             self._timers.forget(self)
             self._timers.push(self, deadline)
 

@@ -22,10 +22,13 @@ _SECOND: Final = 1_000_000_000
 # Where many timers are due one after the other, those of half a millisecond are run together: to
 # be woken costs more than ten of them, and event loops wait by the millisecond anyhow.
 _PAUSE: Final = 500_000
+_TOLERANCE: Final = 1_000  # of a clock that counts in floating-point numbers
 
 
 class LoopDriver:
     """Runs timers by the running event loop.
+
+    Its time goes on when another loop, with another clock, takes over.
 
     Args:
         stamp_ns: Gives the time since the epoch, in nanoseconds.
@@ -36,31 +39,37 @@ class LoopDriver:
         self._timers: Timers | None = None
         self._alarm: _AsyncioAlarm | _TrioAlarm | None = None
         self._time: Callable[[], float] = time.monotonic
+        self._ahead = 0  # of the loop's clock
+        self._latest = 0
 
     def drive(self, timers: Timers) -> None:
         """Take the timers that are to be run."""
         self._timers = timers
 
     def now(self) -> int:
-        """Give the time by the loop's clock, in nanoseconds."""
-        return int(self._time() * _SECOND)
+        """Give the time by the loop's clock, in nanoseconds; it does not go back."""
+        try:
+            now = round(self._time() * _SECOND) + self._ahead
+        except RuntimeError:  # trio's clock, and trio has ended
+            self._follow(time.monotonic)
+            return self._latest
+        self._latest = max(self._latest, now)
+        return self._latest
 
-    def changed(self) -> None:
-        """See to it that the next timer is run when it is due."""
-        timers = self._timers
-        deadline = None if timers is None else timers.deadline
-        if deadline is None:
-            return
-        alarm = self._alarm
-        if alarm is None or not alarm.is_here():
-            alarm = self._alarm = self._find_loop()
-        if alarm is not None:
-            alarm.set(deadline / _SECOND)
+    def _follow(self, clock: Callable[[], float]) -> None:
+        """Go by another clock from now on."""
+        self._time = clock
+        self._ahead = self._latest - round(clock() * _SECOND)
 
     def attend(self) -> None:
-        """Find the loop that runs here, whose clock is the one from now on."""
-        if self._alarm is None or not self._alarm.is_here():
-            self._alarm = self._find_loop()
+        """Find the loop that runs here; its clock is the one from now on."""
+        alarm = self._alarm
+        if alarm is not None and alarm.is_here():
+            return
+        self.now()
+        self._alarm = self._find_loop()
+        if self._alarm is not None:
+            self._set_alarm()  # for what was started in another loop, or in none
 
     def _find_loop(self) -> _AsyncioAlarm | _TrioAlarm | None:
         try:
@@ -69,20 +78,35 @@ class LoopDriver:
             trio = sys.modules.get("trio")
             if trio is None or not trio.lowlevel.in_trio_run():
                 return None
-            self._time = trio.current_time
+            self._follow(trio.current_time)
             return _TrioAlarm(trio, self._run)
-        self._time = loop.time
+        self._follow(loop.time)
         return _AsyncioAlarm(loop, self._run)
 
+    def changed(self) -> None:
+        """See to it that the next timer is run when it is due."""
+        alarm = self._alarm
+        if alarm is not None and alarm.is_here():
+            self._set_alarm()
+        else:
+            self.attend()
+
+    def _set_alarm(self) -> None:
+        deadline = None if self._timers is None else self._timers.deadline
+        if deadline is not None and self._alarm is not None:
+            self._alarm.set((deadline - self._ahead) / _SECOND)
+
     def _run(self) -> float | None:
-        """Run what is due; give when the next is, in seconds."""
+        """Run what is due; give when the next is, by the loop's clock in seconds."""
         timers = self._timers
         if timers is None:
             return None
-        now = self.now()
+        now = self.now() + _TOLERANCE
         timers.run(now)
         deadline = timers.deadline
-        return None if deadline is None else max(deadline, now + _PAUSE) / _SECOND
+        if deadline is None:
+            return None
+        return (max(deadline, now + _PAUSE) - self._ahead) / _SECOND
 
 
 class _AsyncioAlarm:
@@ -97,6 +121,7 @@ class _AsyncioAlarm:
         self._loop = loop
         self._run = run
         self._handle: asyncio.TimerHandle | None = None
+        self._when = 0.0
 
     def is_here(self) -> bool:
         try:
@@ -107,9 +132,10 @@ class _AsyncioAlarm:
 
     def set(self, when: float) -> None:
         if self._handle is not None:
-            if self._handle.when() <= when:
+            if self._when <= when:
                 return
             self._handle.cancel()
+        self._when = when
         self._handle = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from anycan.engine.bcm import BroadcastManager
 from anycan.engine.failure import failure
 from anycan.frame import EFF_FLAG, EFF_MASK, RTR_FLAG, SFF_MASK
+from anycan.network.core.interface import prepare
 from anycan.network.core.payload import (
     CLASSICAL,
     FLEXIBLE,
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anycan.engine.bcm_reception import Reception
-    from anycan.network.core.interface import Bound, Interface, Taker
+    from anycan.network.core.interface import Bound, Interface, Prepared, Taker
     from anycan.network.core.receivers import ReceiveLists
     from anycan.network.core.stack import Stack
 
 _SOCK_DGRAM: Final = 2  # linux/net.h
+_MOST_PREPARED: Final = 4096  # then all are forgotten: contents change without end
 
 
 class BcmSocketCore(SocketCore):
@@ -47,6 +48,8 @@ class BcmSocketCore(SocketCore):
         self._connected = False
         self._clock = stack.clock
         self._interfaces = stack.by_index
+        self._stamp_ns = stack.clock.stamp_ns
+        self._prepared: dict[bytes, Prepared] = {}  # frames that may be sent again
         self._listeners: dict[Reception, _Listener] = {}
         self._manager = BroadcastManager(self, stack.timers)
         stack.watchers[self] = None
@@ -159,10 +162,18 @@ class BcmSocketCore(SocketCore):
     def transmit(self, frame: bytes, interface: int) -> None:
         """Send a frame; that it is refused interests nobody."""
         there = self._interfaces.get(interface)
-        if there is not None:
+        if there is None:
+            return
+        prepared = self._prepared.get(frame)
+        if prepared is None:
+            if len(self._prepared) >= _MOST_PREPARED:
+                self._prepared.clear()
             kind = FLEXIBLE if len(frame) == CANFD_MTU else CLASSICAL
-            with contextlib.suppress(OSError):
-                there.transmit(frame, kind, self, True, self._clock.stamp_ns())
+            prepared = self._prepared[frame] = prepare(frame, kind)
+        try:  # noqa: SIM105 - contextlib.suppress takes as long as all the rest
+            there.transmit_again(prepared, self, self._stamp_ns)
+        except OSError:
+            pass
 
     def answer(self, frame: bytes, interface: int) -> None:
         """Send a frame once the one that is received now has reached all."""

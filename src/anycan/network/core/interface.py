@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -24,10 +24,12 @@ from anycan.network.core.receivers import ReceiveLists, Receiver, Verdicts
 from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anycan.network.core.afterwards import Afterwards
     from anycan.network.core.device import Device
 
-_QUEUED: Final = Transmit.QUEUED
+_SENT: Final = Transmit.SENT
 
 
 def mtu_allows(mtu: int, kind: int) -> bool:
@@ -35,6 +37,18 @@ def mtu_allows(mtu: int, kind: int) -> bool:
     if kind == FLEXIBLE:
         return mtu == CANFD_MTU or mtu >= CANXL_MIN_MTU
     return kind != XL or mtu >= CANXL_MIN_MTU
+
+
+Prepared: TypeAlias = "tuple[bytes, int, int, int]"
+"""A frame to be sent: its bytes, its kind, its first word, and how much data interfaces count."""
+
+
+def prepare(payload: bytes, kind: int) -> Prepared:
+    """Find out once what is asked whenever a frame is sent."""
+    if kind == FLEXIBLE:
+        payload = mark_flexible(payload)
+    (word,) = unpack_word(payload)
+    return payload, kind, word, data_length(payload, kind, word)
 
 
 class Taker(Receiver, Protocol):
@@ -159,30 +173,47 @@ class Interface:
         Raises:
             OSError: EMSGSIZE, ENETDOWN or ENOBUFS.
         """
+        prepared = prepare(payload, kind)
+        return self._transmit(prepared, sender, loopback, now_ns)
+
+    def transmit_again(
+        self, prepared: Prepared, sender: Sender, stamp_ns: Callable[[], int]
+    ) -> None:
+        """Send a frame that is sent more than once, with loopback.
+
+        Args:
+            prepared: The frame.
+            sender: The socket that sends it.
+            stamp_ns: Gives the time.
+
+        Raises:
+            OSError: As :meth:`transmit`.
+        """
+        now_ns = stamp_ns() if self._verdicts[prepared[2]] else 0  # else nobody asks
+        self._transmit(prepared, sender, True, now_ns)
+
+    def _transmit(self, prepared: Prepared, sender: Sender, loopback: bool, now_ns: int) -> bool:
+        payload, kind, word, size = prepared
         if len(payload) > self.mtu:
             raise failure(errno.EMSGSIZE)
         if not self.up:
             raise failure(errno.ENETDOWN)
-        if kind == FLEXIBLE:
-            payload = mark_flexible(payload)
-        (word,) = unpack_word(payload)
         result = self.device.transmit(payload)
-        if result is Transmit.FULL:
-            self.counters.send_dropped += 1
-            raise failure(errno.ENOBUFS)
-        size = data_length(payload, kind, word)
-        held = result is _QUEUED
-        if held:
-            echoed = self.device.echo
-            self._held.append((payload, sender, loopback and echoed))
-            loopback = loopback and not echoed
-        else:
+        if result is _SENT:
             counters = self.counters
             counters.sent += 1
             counters.sent_bytes += size
-        if loopback:
+            if loopback:
+                self._deliver(payload, kind, word, size, sender, now_ns)
+            return False
+        if result is Transmit.FULL:
+            self.counters.send_dropped += 1
+            raise failure(errno.ENOBUFS)
+        echoed = self.device.echo
+        self._held.append((payload, sender, loopback and echoed))
+        if loopback and not echoed:
             self._deliver(payload, kind, word, size, sender, now_ns)
-        return held
+        return True
 
     def sent(self, now_ns: int) -> None:
         """Take note that the oldest frame that the device held is on the bus."""
