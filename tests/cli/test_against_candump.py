@@ -245,6 +245,38 @@ def test_what_we_send_candump_prints(
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_is_sent_cyclically_candump_prints(vcan: str, listeners: Listeners) -> None:
+    theirs = listeners.start("candump", "-L", "-n", "7", vcan)
+    command = [*ANYCAN, "cyclic", vcan, "123#DEADBEEF", "12345678#R8", "123#00", "-g", "0.05"]
+    ours = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - as above
+    listeners.processes.append(ours)
+    printed = [Frame.parse(line.split()[2]) for line in output(theirs).splitlines()]
+    ours.send_signal(signal.SIGINT)
+    _, errors = ours.communicate(timeout=120)
+    assert printed == [Frame.parse(command[-5 + number % 3]) for number in range(7)]
+    assert ours.returncode == 130
+    assert re.fullmatch(
+        rf"anycan: 3 frames in turn on {vcan} every 0\.05 s: ended after \d+\.\d s\n", errors
+    )
+
+
+def test_what_changes_is_logged_as_candump_logs_it(vcan: str, listeners: Listeners) -> None:
+    changing = [
+        *("123#01AA", "123#01BB", "12345678#11", "123#02BB", "12345678#11", "124#00"),
+        *("123#02CC", "12345678#1122", "123#R", "123#03", "12345678#12", "123##003"),
+    ]
+    changed = [0, 2, 3, 7, 9, 10]
+    theirs = listeners.start("candump", "-L", "-n", str(len(changing)), vcan)
+    before = receivers(vcan)
+    count = ["-n", str(len(changed))]
+    ours = listeners.start(*ANYCAN, "watch", "-L", vcan, "123:FF", "12345678", *count)
+    while receivers(vcan) < before + 2:  # it listens to one after the other
+        time.sleep(0.02)
+    send(vcan, *changing)
+    log = output(theirs).splitlines(keepends=True)
+    assert output(ours) == "".join(log[place] for place in changed)
+
+
 def test_what_we_generate_candump_prints(
     vcan: str, listeners: Listeners, capsys: pytest.CaptureFixture[str]
 ) -> None:

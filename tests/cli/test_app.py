@@ -44,7 +44,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("anycan ")
 
 
-@pytest.mark.parametrize("command", ["dump", "send", "gen", "play", "demo"])
+@pytest.mark.parametrize("command", ["dump", "send", "cyclic", "watch", "gen", "play", "demo"])
 def test_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -57,6 +57,8 @@ def test_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) ->
     [
         ("dump", ["[SOURCE...]"]),
         ("send", ["INTERFACE", "FRAME..."]),
+        ("cyclic", ["INTERFACE", "FRAME..."]),
+        ("watch", ["INTERFACE", "MESSAGE..."]),
         ("gen", ["INTERFACE"]),
         ("play", ["FILE", "[MAPPING...]"]),
         ("demo", []),
@@ -93,8 +95,10 @@ def test_a_command_is_imported_when_it_is_run() -> None:
 def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
-    for command in ("dump", "send", "gen", "play", "demo", "--install-completion", "--version"):
-        assert command in out
+    for command in ("dump", "send", "cyclic", "watch", "gen", "play", "demo"):
+        assert f" {command} " in out
+    for option in ("--install-completion", "--version"):
+        assert option in out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -128,6 +132,12 @@ def test_completion(shell: str) -> None:
         ["dump", ",123:7FF"],
         ["send", "can0", "zzz"],
         ["send", "can0", "FFF#11"],
+        ["cyclic", "can0", "zzz", "-g", "1"],
+        ["cyclic", "can0", "123#11"],
+        ["cyclic", "can0", "123#11", "-g", "1", "--then", "1"],
+        ["watch", "can0"],
+        ["watch", "can0", "zzz"],
+        ["watch", "can0", "123", "123"],
         ["gen", "can0", "--id", "zz"],
         ["gen", "can0", "-R", "-f"],
         ["play", "/dev/null", "can0"],
@@ -169,9 +179,9 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
         (
             ProtocolUnavailableError(errno.EAFNOSUPPORT, "use anycan.UserNetwork"),
             (
-                "anycan: this system has no CAN sockets (PF_CAN with can-raw): on Linux, load them"
-                " with 'sudo modprobe can-raw'; 'anycan demo' runs without them, on a user-space"
-                " network\n"
+                "anycan: this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on"
+                " Linux, load them with 'sudo modprobe -a can-raw can-bcm'; 'anycan demo' runs"
+                " without them, on a user-space network\n"
             ),
         ),
         (

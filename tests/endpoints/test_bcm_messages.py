@@ -20,12 +20,13 @@ from anycan.endpoints.bcm_messages import (
     to_interval,
     watch_message,
 )
-from anycan.endpoints.bcm_values import Changed, CyclicStatus, Multiplex
+from anycan.endpoints.bcm_values import Changed, CyclicStatus, Multiplex, TimedOut
 from anycan.exceptions import OperationError
 from anycan.frame import ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.wire.bcm import BcmMessage, BcmOpcode, Interval
 
 if TYPE_CHECKING:
+    from anycan.endpoints.bcm_values import BcmEvent
     from anycan.frame import AnyFrame
 
 TX_SETUP, TX_DELETE, TX_READ = BcmOpcode.TX_SETUP, BcmOpcode.TX_DELETE, BcmOpcode.TX_READ
@@ -545,6 +546,10 @@ class TestMultiplex:
         contents = {struct.pack("<H", value): b"\xff" for value in range(256)}
         assert len(watch(multiplex=Multiplex(b"\xff\xff", contents)).frames) == 257 * 16
 
+    def test_a_value_twice(self) -> None:
+        with pytest.raises(OperationError, match="one value of the multiplexor twice"):
+            Multiplex(b"\xff\xff", {b"\1": b"\xff", b"\1\0": b"\xff"})
+
     @pytest.mark.parametrize(
         ("mask", "value", "text"),
         [(b"\x0f", b"\x10", "10"), (b"\xff", b"\1\2", "01 02"), (b"\0\xff", b"\1", "01")],
@@ -582,6 +587,19 @@ class TestAnswers:
         text = f"a remote request is answered with a data frame of classical CAN, not {frame!r}"
         with pytest.raises(OperationError, match=whole(text)):
             answer_message(frame)
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Changed(Frame(0x123, b"\1", interface="can0")), "can0 123#01"),
+        (Changed(FdFrame(0x123, b"\1", interface="can1")), "can1 123##001"),
+        (TimedOut(0x1, False, "can0", 42), "can0 001 timed out"),
+        (TimedOut(0x123, True, None, None), "any 00000123 timed out"),
+    ],
+)
+def test_events_as_text(event: BcmEvent, text: str) -> None:
+    assert str(event) == text
 
 
 def test_where_a_change_was() -> None:

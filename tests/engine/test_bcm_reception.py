@@ -227,6 +227,16 @@ class TestContent:
         bench.hear(canfd(b"\xff" * 64, length=0))
         assert bench.take() == []
 
+    def test_what_a_shorter_frame_lacks_makes_no_difference(self, bench: Bench) -> None:
+        bench.ask(SETUP, canfd(b"\xff" * 64), flags=FD)
+        long = bytes(range(1, 65))
+        bench.hear(canfd(long))
+        for length in (64, 24, 16, 8):
+            bench.hear(canfd(long[:length]))
+        assert len(bench.take()) == 1
+        bench.hear(canfd(long[:7]))  # a step has eight bytes
+        assert len(bench.take()) == 1
+
     def test_the_last_byte_of_can_fd(self, bench: Bench) -> None:
         bench.ask(SETUP, canfd(bytes(63) + b"\x80"), flags=FD)
         for data in (bytes(64), b"\xff" * 63 + b"\x7f", bytes(63) + b"\x80", bytes(56), bytes(64)):
@@ -479,6 +489,8 @@ class TestTimeout:
         bench.ask(SETUP, can(FULL), flags=SET | START, first=10)
         bench.wait(5)
         bench.ask(SETUP, can(FULL), flags=SET)
+        bench.wait(50)
+        assert bench.told == []
         hear(bench, "a")
         bench.wait(100)
         assert tells(bench) == "a"
@@ -609,6 +621,31 @@ class TestThrottle:
         bench.wait(100)
         told = [(at, message[DATA : DATA + 2]) for at, message, _, _ in bench.take()]
         assert told == [(0, b"a1"), (10, b"a3"), (10, b"b2")]
+
+    def test_at_any_time(self, bench: Bench) -> None:
+        bench.ask(SETUP, flags=SET, second=10)
+        for now in (1000, 1003, 1008):
+            bench.wait(now)
+            hear(bench, "x")
+        bench.wait(1100)
+        assert [at for at, *_ in bench.take()] == [1000, 1010]
+
+    def test_of_one_multiplexed_content(self, bench: Bench) -> None:
+        bench.ask(SETUP, can(b"\xff"), can(b"a\xff"), flags=SET, second=10)
+        for data in (b"a1", b"a2", b"a3"):
+            bench.hear(can(data))
+        bench.wait(100)
+        assert [message[DATA : DATA + 2] for _, message, *_ in bench.take()] == [b"a1", b"a3"]
+
+    def test_multiplexed_contents_that_are_watched_no_more_are_forgotten(
+        self, bench: Bench
+    ) -> None:
+        bench.ask(SETUP, can(b"\xff"), can(b"a\xff"), flags=SET, second=10)
+        for data in (b"a1", b"a2"):
+            bench.hear(can(data))
+        bench.ask(SETUP, flags=SET, second=10)
+        bench.wait(100)
+        assert [message[DATA : DATA + 2] for _, message, *_ in bench.take()] == [b"a1"]
 
     def test_the_stamp_is_that_of_the_frame_heard_last(self, bench: Bench) -> None:
         bench.ask(SETUP, can(FULL), flags=SET, second=10)

@@ -236,7 +236,7 @@ def test_discarded_while_they_are_told() -> None:
     bench.one.start(10)
     bench.two.start(5)
     assert bench.run(10) == [("b", 5, 10), ("a", 10, 10)]
-    assert bench.timers._entries == []
+    assert (bench.timers._entries, bench.timers._dead) == ([], 0)
 
 
 def test_started_by_itself_for_a_later_time(bench: Bench) -> None:
@@ -254,6 +254,67 @@ def test_started_by_itself_for_a_later_time(bench: Bench) -> None:
     bench.timers.run(45)
     assert told[1:] == [(20, 45), (30, 45), (40, 45)]
     assert bench.timers.deadline == 50
+
+
+def test_started_again_by_what_it_returns(bench: Bench) -> None:
+    told: list[tuple[int, int]] = []
+
+    def expired(due: int, now: int) -> int | None:
+        told.append((due, now))
+        return due + 10 if due < 50 else None
+
+    bench.timers.timer(expired).start(10)
+    bench.timers.run(10)
+    assert (told, bench.timers.deadline) == ([(10, 10)], 20)
+    assert (len(bench.timers._entries), bench.timers._dead) == (1, 0)
+    bench.timers.run(45)
+    assert told[1:] == [(20, 45), (30, 45), (40, 45)]
+    bench.timers.run(1000)
+    assert told[4:] == [(50, 1000)]
+    assert (bench.timers._entries, bench.timers.deadline) == ([], None)
+
+
+def test_started_again_so_it_comes_behind_those_started_before(bench: Bench) -> None:
+    def expired(due: int, _now: int) -> int | None:
+        bench.told.append(("x", due, 0))
+        return 20 if due == 10 else None
+
+    bench.timers.timer(expired).start(10)
+    bench.one.start(20)
+    assert bench.names(20) == "xax"
+
+
+def test_what_it_returns_counts_for_more_than_what_it_started(bench: Bench) -> None:
+    def expired(due: int, _now: int) -> int | None:
+        bench.told.append(("x", due, 0))
+        timer.start(12)
+        return 30 if due == 10 else None
+
+    timer = bench.timers.timer(expired)
+    timer.start(10)
+    assert bench.names(15) == "x"
+    assert bench.timers.deadline == 30
+
+
+def test_one_discarded_while_it_is_told_frees_its_place(bench: Bench) -> None:
+    timer = bench.timers.timer(lambda _due, _now: timer.discard())
+    timer.start(10)
+    bench.one.start(20)
+    assert bench.names(10) == ""
+    assert (bench.timers.deadline, len(bench.timers._entries), bench.timers._dead) == (20, 1, 0)
+
+
+def test_one_is_started_for_a_time_that_is_past_while_another_is_told(bench: Bench) -> None:
+    def expired(due: int, now: int) -> int | None:
+        bench.told.append(("x", due, now))
+        if due == 20:
+            bench.one.start(5)
+            return 40
+        return None
+
+    bench.timers.timer(expired).start(20)
+    assert bench.run(30) == [("x", 20, 30), ("a", 5, 30)]
+    assert (bench.timers.deadline, len(bench.timers._entries), bench.timers._dead) == (40, 1, 0)
 
 
 def test_another_is_started_while_one_is_told(bench: Bench) -> None:
@@ -275,6 +336,7 @@ def test_what_one_raises_keeps_no_other_from_being_told(bench: Bench) -> None:
     bench.two.start(5)
     assert bench.changes == 2  # it does not think that it runs
     assert bench.names(10) == "ba"
+    assert (bench.timers._entries, bench.timers._dead) == ([], 0)
 
 
 class TestChanges:
@@ -369,7 +431,7 @@ class Twins:
         self.all = [self._make(which) for which in range(4)]
         self._now = 0
         self._told: list[tuple[int, int]] = []
-        self._again = {0: 4}
+        self._again = {0: 4, 1: 3}  # the first starts itself, the second says so
         self._starting = crowded
         self._alarm: int | None = None
         if crowded:
@@ -380,11 +442,14 @@ class Twins:
                 timer.discard()
 
     def _make(self, which: int) -> Timer:
-        def expired(due: int, now: int) -> None:
+        def expired(due: int, now: int) -> int | None:
             assert now == self._now
             self._told.append((which, due))
-            if which in self._again:
-                self.all[which].start(now + self._again[which])
+            if which == 1:
+                return now + self._again[1]
+            if which == 0:
+                self.all[0].start(now + self._again[0])
+            return None
 
         return self.timers.timer(expired)
 
@@ -423,6 +488,8 @@ class Twins:
         assert self._alarm == self.model.deadline
 
     def check(self) -> None:
+        timers = self.timers
+        assert timers._dead == sum(entry[2].entry is not entry for entry in timers._entries)
         running = {which: deadline for deadline, _, which in self.model.running}
         assert [one.deadline for one in self.all] == [running.get(which) for which in range(4)]
         # Nobody is forgotten: whoever drives the timers looks at them in time.

@@ -467,6 +467,17 @@ class TestTransmissions:
         one.send(message(TX_SETUP, canfd(bytes(64), flags=1), flags=START | FD))
         assert seen(listener) == [canfd(bytes(64), flags=5)]
 
+    def test_contents_that_change_without_end_are_not_kept(
+        self, manager: Open, probe: Callable[..., Probe]
+    ) -> None:
+        one, listener = manager(), probe()
+        for number in range(5000):
+            frame = can(number.to_bytes(2, "little"))
+            assert one.send(message(TX_SETUP, frame, flags=START)) == ""
+            if number % 100 == 0:
+                assert seen(listener)[-1] == frame
+        assert len(one.core._prepared) <= 4096
+
     def test_several_sockets_have_one_of_the_same_name(
         self, manager: Open, probe: Callable[..., Probe], wait: Wait
     ) -> None:
@@ -827,6 +838,19 @@ class TestLinks:
             (RX_TIMEOUT, LONG, 26),
         ]
         assert one.send(message(TX_SEND, A), again) == ""
+
+    @pytest.mark.parametrize("connected", [0, FLEXIBLE])
+    def test_a_count_that_was_running_there_has_no_end(
+        self, network: UserNetwork, manager: Open, wait: Wait, connected: int
+    ) -> None:
+        one = manager(connected)
+        setup = message(TX_SETUP, A, flags=SET | START | EVENT, count=3, first=10)
+        assert one.send(setup, FLEXIBLE) == ""
+        network.remove("flexible")
+        assert one.error() == ("ENODEV" if connected else "EAGAIN")
+        assert network._stack.timers.deadline is None
+        wait(100)
+        assert one.receive() == []
 
     def test_of_a_socket_for_one_what_goes_on_elsewhere_goes_on(
         self, network: UserNetwork, manager: Open, probe: Callable[..., Probe], wait: Wait

@@ -85,11 +85,13 @@ class Bench:
 
         return self.timers.timer(expired)
 
-    def start(self, milliseconds: float, name: str = "") -> Timer:
-        """Start a timer as a socket does."""
+    def start(self, milliseconds: float, name: str = "", now: int | None = None) -> Timer:
+        """Start a timer as a socket does, for so long after a time, or after now."""
         self.driver.attend()
         timer = self.timer(name)
-        timer.start(self.driver.now() + int(milliseconds * MILLISECOND))
+        if now is None:
+            now = self.driver.now()
+        timer.start(now + int(milliseconds * MILLISECOND))
         return timer
 
     async def tells(self, *names: str, within: float = 5) -> None:
@@ -139,8 +141,10 @@ def test_a_timer_is_told_when_it_is_due(run: Run, bench: Bench) -> None:
 @on_every_loop
 def test_several_are_told_in_their_order(run: Run, bench: Bench) -> None:
     async def main() -> None:
+        bench.driver.attend()
+        now = bench.driver.now()
         for milliseconds in (3, 1, 4, 2):
-            bench.start(milliseconds, str(milliseconds))
+            bench.start(milliseconds, str(milliseconds), now)
         await bench.tells("1", "2", "3", "4")
 
     run(main)
@@ -159,8 +163,10 @@ def test_one_that_is_due_already_is_told(run: Run, bench: Bench) -> None:
 @on_every_loop
 def test_several_that_are_due_already_are_told(run: Run, bench: Bench) -> None:
     async def main() -> None:
+        bench.driver.attend()
+        now = bench.driver.now()
         for milliseconds in (-1, -3, -2):
-            bench.start(milliseconds, str(milliseconds))
+            bench.start(milliseconds, str(milliseconds), now)
         await bench.tells("-3", "-2", "-1")
 
     run(main)
@@ -185,8 +191,9 @@ def test_one_that_is_cancelled_or_put_off_is_not_told(run: Run, bench: Bench) ->
         bench.start(1, "cancelled").cancel()
         bench.start(1, "discarded").discard()
         late = bench.start(1, "late")
-        late.start(bench.driver.now() + 4 * MILLISECOND)
-        bench.start(2, "a")
+        now = bench.driver.now()
+        late.start(now + 4 * MILLISECOND)
+        bench.start(2, "a", now)
         await bench.tells("a", "late")
 
     run(main)

@@ -27,6 +27,7 @@ from anycan.network.user import UserNetwork
 from anycan.sockets import common as module
 from anycan.sockets.bcm import BcmNews, BcmSocket
 from anycan.sockets.common import CanSocket
+from anycan.sockets.errors import transmission_down
 from anycan.wire.bcm import BcmFlag, BcmMessage, BcmOpcode, Interval
 from anycan.wire.constants import SK_MEMINFO_VARS, SO_MEMINFO, SOL_SOCKET
 from anycan.wire.messages import MessageBuffer, pack_address
@@ -628,6 +629,16 @@ class TestSendingOnce:
         with pytest.raises(FrameNotSupportedError, match=words(text)) as caught:
             one.check_flexible()
         assert (caught.value.errno, caught.value.interface) == (errno.EMSGSIZE, "can0")
+
+
+@pytest.mark.parametrize(("interface", "name"), [("can0", "can0"), (None, "all interfaces")])
+def test_a_transmission_where_the_link_is_down(interface: str | None, name: str) -> None:
+    error = transmission_down(interface, "mend it")
+    assert type(error) is InterfaceDownError
+    assert (error.errno, error.interface) == (errno.ENETDOWN, interface)
+    assert error.strerror == (
+        f"{name} is down: frames are lost while the beat and the count go on (mend it)"
+    )
 
 
 # On a user-space network

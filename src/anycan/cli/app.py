@@ -107,8 +107,9 @@ def _text(error: BaseException) -> str:
     # What these say themselves is of use in a program, and not in a shell.
     if isinstance(error, ProtocolUnavailableError):
         return (
-            "this system has no CAN sockets (PF_CAN with can-raw): on Linux, load them with"
-            " 'sudo modprobe can-raw'; 'anycan demo' runs without them, on a user-space network"
+            "this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on Linux, load"
+            " them with 'sudo modprobe -a can-raw can-bcm'; 'anycan demo' runs without them, on a"
+            " user-space network"
         )
     if isinstance(error, NetworkUnavailableError):
         return (

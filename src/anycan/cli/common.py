@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import anyio
 from cyclopts import Parameter, validators
 
-from anycan import FilterError, FrameError, ParseError
+from anycan import FilterError, FrameError, InterfaceDownError, OperationError, ParseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import NoReturn
+
+    from anycan import RawEndpoint
 
 
 def _check_finite(_type: object, value: float | None) -> None:
@@ -24,6 +27,8 @@ def _check_finite(_type: object, value: float | None) -> None:
 
 POSITIVE: Final = (_check_finite, validators.Number(gt=0))
 NOT_NEGATIVE: Final = (_check_finite, validators.Number(gte=0))
+# What the broadcast manager can count: from a microsecond to 400 days.
+BROADCAST_INTERVAL: Final = (_check_finite, validators.Number(gte=1e-6, lte=400 * 86_400))
 COUNT: Final = validators.Number(gt=0, lte=sys.maxsize)  # what can be counted to
 _MOST_CHARACTERS: Final = 400
 BUFFER_SIZE: Final = validators.Number(gt=0, lte=2**31 - 1)  # a C int, to the kernel
@@ -43,10 +48,10 @@ class UsageError(Exception):
 
 @contextmanager
 def reading_arguments() -> Iterator[None]:
-    """Make of an argument that is no frame, filter or number a wrong command line."""
+    """Make of an argument that is no frame, filter, operation or number a wrong command line."""
     try:
         yield
-    except (FilterError, FrameError, ParseError) as error:
+    except (FilterError, FrameError, OperationError, ParseError) as error:
         raise UsageError(str(error)) from None
 
 
@@ -79,3 +84,20 @@ def summary_if_interrupted(summary: Callable[[], str]) -> Iterator[None]:
     except anyio.get_cancelled_exc_class():
         say(summary())
         raise
+
+
+async def tell_when_down(link: RawEndpoint, text: str | None = None) -> NoReturn:
+    """Say each time that an interface goes down, for those that the system does not tell.
+
+    Args:
+        link: An endpoint that receives no frames.
+        text: What to say; None: what the error says.
+
+    Raises:
+        InterfaceRemovedError: The interface is gone.
+    """
+    while True:
+        try:
+            await link.receive()
+        except InterfaceDownError as error:
+            say(text or f"{error.strerror}")

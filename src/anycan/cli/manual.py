@@ -42,6 +42,29 @@ PAGES: Final = {
     anycan send can0 123#00 --count 10 --interval 0.1
 """,
     ),
+    "cyclic": Page(
+        "[OPTIONS] INTERFACE FRAME...",
+        """\
+**Examples**
+
+    anycan cyclic can0 123#DEADBEEF --interval 0.1
+    anycan cyclic can0 123#00 123#01 123#02 -g 0.02
+    anycan cyclic can0 100#11 200#22 18FEF100#33 -g 0.01 --separate
+    anycan cyclic can0 123#01 -g 0.01 --count 10 --then 1
+""",
+    ),
+    "watch": Page(
+        "[OPTIONS] INTERFACE MESSAGE...",
+        """\
+**Examples**
+
+    anycan watch can0 123
+    anycan watch can0 123:FF00 18FEF100:00FFFF --timeout 1
+    anycan watch can0 123 --throttle 0.5 -ta
+    anycan watch can0 3C0:FF:01=00FFFF,02=000F
+    anycan watch -L any 123 > changes.log
+""",
+    ),
     "gen": Page(
         "[OPTIONS] INTERFACE",
         """\

@@ -95,7 +95,7 @@ class Multiplex:
 
     Raises:
         OperationError: The mask is empty, zero or too long, there are no contents or more than
-            256, or a value has bits beside the mask.
+            256, or a value has bits beside the mask or stands there twice.
 
     Example:
         >>> by_page = Multiplex(b"\xff", {b"\x01": b"\0\xff\xff", b"\x02": b"\0\x0f"})
@@ -112,6 +112,11 @@ class Multiplex:
         if not 1 <= len(self.contents) <= MAX_FRAMES:
             raise OperationError(
                 f"1 to {MAX_FRAMES} contents can be watched, not {len(self.contents)}"
+            )
+        values = {value.rstrip(b"\0") for value in self.contents}
+        if len(values) < len(self.contents):
+            raise OperationError(
+                "contents= has one multiplexor's value twice, with zeros behind it"
             )
         for value in self.contents:
             padded = self.mask.ljust(len(value), b"\0")

@@ -80,27 +80,12 @@ class Timers:
                     timer.entry = later = (deadline, timer.number, timer)
                     heapreplace(entries, later)
                 else:
-                    self._tell(timer, entry, now)
+                    timer.deadline = None
+                    again = timer.expired(when, now)
+                    if again is not None:
+                        timer.start(again)  # it has this place until it is looked at once more
         finally:
             self._running = False
-
-    def _tell(self, timer: Timer, entry: _Entry, now: int) -> None:
-        """Tell a timer whose entry is the first, and start it again if it says so."""
-        entries = self._entries
-        timer.deadline = timer.entry = None
-        again = timer.expired(entry[0], now)
-        if entries and entries[0] is entry:
-            if again is not None and timer.entry is None:
-                timer.deadline = again
-                timer.number = next(self._numbers)
-                timer.entry = later = (again, timer.number, timer)
-                heapreplace(entries, later)
-                return
-            heappop(entries)
-        elif timer.entry is None:
-            self._dead += 1  # it stands somewhere behind what was started for a time in the past
-        if again is not None:
-            timer.start(again)
 
     def push(self, timer: Timer, deadline: int) -> None:
         """Give a timer that is started a place in the queue, and none besides."""
