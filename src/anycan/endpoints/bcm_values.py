@@ -115,9 +115,7 @@ class Multiplex:
             )
         values = {value.rstrip(b"\0") for value in self.contents}
         if len(values) < len(self.contents):
-            raise OperationError(
-                "contents= has one multiplexor's value twice, with zeros behind it"
-            )
+            raise OperationError("contents= has one value of the multiplexor twice")
         for value in self.contents:
             padded = self.mask.ljust(len(value), b"\0")
             if any(bits & ~mask for bits, mask in zip(value, padded, strict=False)):
