@@ -187,6 +187,33 @@ async def test_a_full_receive_buffer_hides_no_end_of_a_count(links: Links) -> No
     await turn()
 
 
+async def test_paused_for_long_it_keeps_so_many_calls_and_counts_the_rest(
+    user_links: Links,
+) -> None:
+    name = user_links.add()
+    transport, protocol = await open_one(user_links, name)
+    transport.watch(0x123)
+    cycle = transport.send_cyclic(Frame(1), NEVER)
+    transport.pause_reading()
+    for number in range(5000):
+        transport.send(Frame(0x123))
+        if number % 1000 == 0:
+            cycle.read()  # which drains the socket
+    cycle.read()
+    user_links.down(name)
+    cycle.read()
+    await turn()
+    assert protocol.calls == []
+    transport.resume_reading()
+    calls = await protocol.wait(4097)
+    assert calls[-1] == ("error", "InterfaceDownError", name)
+    statistics = transport.statistics()
+    assert (statistics.received, statistics.dropped) == (5000 + 7, 0)  # and answers to reading
+    assert statistics.overflowed == 5000 - 4096
+    transport.close()
+    await turn()
+
+
 async def test_what_was_stopped_is_told_no_more(links: Links) -> None:
     name = links.add()
     transport, protocol = await open_one(links, name)
@@ -223,7 +250,9 @@ async def test_an_interface_that_is_removed(links: Links) -> None:
     links.remove(name)
     await protocol.until("lost", "InterfaceRemovedError")
     assert transport.is_closing()
-    for call in (cycle.read, lambda: transport.send(Frame(1)), lambda: transport.watch(1)):
+    with pytest.raises(anycan.InterfaceRemovedError):
+        cycle.read()
+    for call in (lambda: transport.send(Frame(1)), lambda: transport.watch(1)):
         with pytest.raises(anyio.ClosedResourceError):
             call()
 

@@ -296,6 +296,10 @@ class TestRefused:
         assert [news[:2] for news in one.receive()] == [(message(RX_STATUS, flags=EVERY), FLEXIBLE)]
         assert seen(listener) == [A]
 
+    @pytest.mark.parametrize("data", [b"", message(TX_SEND)[:-1], message(TX_SEND, A)[:-1]])
+    def test_what_is_no_message_comes_before_the_address(self, manager: Open, data: bytes) -> None:
+        assert manager(0).send(data, 99) == "EINVAL"
+
     def test_of_one_that_is_gone(self, network: UserNetwork, manager: Open) -> None:
         one = manager(0)
         network.remove("flexible")

@@ -16,6 +16,7 @@ from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
 from anycan.endpoints.bcm_values import BcmAttribute, BcmStatistics
 from anycan.endpoints.pacing import Pacer
 from anycan.exceptions import OperationError
+from anycan.sockets.errors import interface_removed
 from anycan.sockets.networks import resolve_network
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             OperationExistsError: There is a transmission of the same identifier on this endpoint
                 and interface (the kernel would silently replace it).
             InterfaceRemovedError: The interface is gone.
+            CanOSError: The broadcast manager refuses it for another reason.
+            ClosedResourceError: The endpoint is closed.
 
         Example:
             >>> async def main() -> None:
@@ -162,6 +165,8 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             OperationExistsError: There is a watch of the same identifier on this endpoint and
                 interface (the kernel would silently replace it).
             InterfaceRemovedError: The interface is gone.
+            CanOSError: The broadcast manager refuses it for another reason.
+            ClosedResourceError: The endpoint is closed.
 
         Example:
             >>> async def main() -> None:
@@ -223,6 +228,8 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             OperationExistsError: There is an operation for such requests on this endpoint and
                 interface.
             InterfaceRemovedError: The interface is gone.
+            CanOSError: The broadcast manager refuses it for another reason.
+            ClosedResourceError: The endpoint is closed.
 
         Example:
             >>> async def main() -> None:
@@ -266,6 +273,8 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
         while True:
             if self._lines.closed:
                 raise anyio.ClosedResourceError
+            if channel.operations.removed:
+                raise interface_removed(channel.operations.socket.interface)
             try:
                 channel.operations.socket.send_frame(frame)
             except BlockingIOError:

@@ -7,7 +7,8 @@ nothing is read that nobody waits for: it stays in the receive buffer, which is 
 
 from __future__ import annotations
 
-from collections import deque
+import contextlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,7 +18,7 @@ from anycan.endpoints.inbox import open_inbox
 from anycan.exceptions import CanOSError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from anycan.sockets.bcm import BcmNews, BcmSocket
 
@@ -27,20 +28,22 @@ class Mailbox(Listener):
 
     def __init__(self) -> None:
         super().__init__()
-        self._event: anyio.Event | None = None
+        self._scope: anyio.CancelScope | None = None
 
     def wake(self) -> None:
-        """Have who waits look again."""
-        if self._event is not None:
-            self._event.set()
+        """Have who waits look again, whatever it waits for."""
+        if self._scope is not None:
+            self._scope.cancel()
 
-    async def sleep(self) -> None:
-        """Wait to be woken."""
-        self._event = anyio.Event()
+    @contextmanager
+    def wakeable(self) -> Iterator[None]:
+        """Let what is awaited inside end when it is woken."""
+        self._scope = anyio.CancelScope()
         try:
-            await self._event.wait()
+            with self._scope:
+                yield
         finally:
-            self._event = None
+            self._scope = None
 
     def end(self) -> None:
         """Take note that it has ended, and have who waits look again."""
@@ -62,18 +65,15 @@ class Channel:
     def __init__(self, socket: BcmSocket) -> None:
         self._socket = socket
         self._inbox = open_inbox(socket)
-        self.operations = Operations(socket, self._receive)
+        self.operations = Operations(socket, self._receive, self._failed)
         self.overflowed = 0
-        self._reading = False
-        self._sleeping: dict[Mailbox, None] = {}
+        self._reader: Mailbox | None = None
+        self._waiting: dict[Mailbox, None] = {}
 
     def _receive(self) -> Sequence[BcmNews]:
-        items = self._inbox.items
-        if not items:
+        if not self._inbox.items:
             self._inbox.read()
-        received = list(items)
-        items.clear()
-        return received
+        return self._take()
 
     async def wait(self, mailbox: Mailbox) -> None:
         """Wait until there may be news for a mailbox.
@@ -82,36 +82,49 @@ class Channel:
             ClosedResourceError: The endpoint is closed.
             BusyResourceError: Another task waits for the same.
         """
-        if mailbox in self._sleeping:
+        if mailbox in self._waiting:
             raise anyio.BusyResourceError("waiting for")
-        self._sleeping[mailbox] = None
+        self._waiting[mailbox] = None
         try:
-            if self._reading:
-                await mailbox.sleep()
-            else:
-                await self._read()
+            with mailbox.wakeable():
+                if self._reader is None:
+                    await self._read(mailbox)
+                else:
+                    await anyio.sleep_forever()
         finally:
-            del self._sleeping[mailbox]
+            del self._waiting[mailbox]
             # Whoever leaves sees to it that someone reads: it may just have been woken for that.
-            if self._sleeping and not self._reading:
-                next(iter(self._sleeping)).wake()
+            if self._waiting and self._reader is None:
+                next(iter(self._waiting)).wake()
 
-    async def _read(self) -> None:
-        self._reading = True
+    async def _read(self, mailbox: Mailbox) -> None:
+        self._reader = mailbox
         try:
             if not self._inbox.items:
                 await self._inbox.wait()
         except CanOSError as error:
             self.operations.fail(error)
+        except anyio.ClosedResourceError:
+            if not self.operations.removed:
+                raise
         finally:
-            self._reading = False
-        received = deque(self._inbox.items)
+            self._reader = None
+        self.operations.hand_on(self._take())
+
+    def _take(self) -> Sequence[BcmNews]:
+        received = list(self._inbox.items)
         self._inbox.items.clear()
-        self.operations.hand_on(received)
+        return received
+
+    def _failed(self, _error: CanOSError) -> None:
+        """Have who reads begin anew: whoever took the error has ended its reading."""
+        if self._reader is not None:
+            self._reader.wake()
 
     def close(self) -> None:
         """Close the socket: all operations end, and who waits is woken."""
         self._inbox.close()
-        anyio.notify_closing(self._socket.fd)
+        with contextlib.suppress(anyio.NoEventLoopError):  # then nobody waits
+            anyio.notify_closing(self._socket.fd)
         self._socket.close()
         self.operations.close()

@@ -13,6 +13,7 @@ from anycan.endpoints.bcm_operations import Listener
 from anycan.endpoints.bcm_values import BcmEvent, Changed, TimedOut
 from anycan.exceptions import OperationError
 from anycan.frame import EFF_FLAG, RTR_FLAG, FdFrame, Frame, RemoteFrame
+from anycan.sockets.errors import interface_removed
 from anycan.wire.bcm import BcmFlag, BcmMessage, BcmOpcode
 from anycan.wire.frames import decode_frame
 
@@ -65,12 +66,20 @@ class BcmOperation:
         """Raise what forbids to ask for anything.
 
         Raises:
+            InterfaceRemovedError: It has ended with its interface.
             ClosedResourceError: It has ended.
         """
         if self._key is None:
             raise RuntimeError("the operation has not been started: use it by 'async with'")
         if self._listener.ended:
+            if self._operations.removed:
+                raise interface_removed(self._operations.socket.interface)
             raise anyio.ClosedResourceError
+
+    def abandon(self) -> None:
+        """Have it stopped by whoever comes next: this may be any thread."""
+        if self._key is not None and not self._listener.ended:
+            self._operations.abandoned.append(self._key)
 
     def describe(self, name: str) -> str:
         """Give what it is, and how it stands.
@@ -90,11 +99,13 @@ class Expiry(Listener):
 
     Attributes:
         expired: It has.
+        ends: How often it has, with all counts.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.expired = False
+        self.ends = 0
 
     def take(self, news: BcmNews) -> None:
         """Take a message about it."""
@@ -105,6 +116,7 @@ class Expiry(Listener):
         """Take note that it has sent its count."""
         if not self.expired:
             self.expired = True
+            self.ends += 1
             self.tell_expired()
 
     @abstractmethod

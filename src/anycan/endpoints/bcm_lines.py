@@ -6,6 +6,7 @@ interface is gone. A socket that is connected to the interface is told both.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import anyio
@@ -95,7 +96,7 @@ class Lines(Generic[LineT]):
         """
         if self.closed:
             raise anyio.ClosedResourceError
-        if interface is None:
+        if interface is None or interface in {self.interface, self.index}:
             return self._lines[self.index]
         index, name = find_interface(self.network, interface)
         if self.index and index != self.index:
@@ -141,8 +142,9 @@ class Lines(Generic[LineT]):
         """Close all sockets; a second time does nothing."""
         if not self.closed:
             self.closed = True
-            for line in self._lines.values():
-                line.close()
+            with ExitStack() as stack:  # each, though another fails
+                for line in self._lines.values():
+                    stack.callback(line.close)
 
 
 def _statistics(line: Line) -> BcmStatistics:

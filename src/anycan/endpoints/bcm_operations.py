@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
@@ -30,6 +31,7 @@ _TRANSMISSIONS: Final = frozenset(
 )
 _FLEXIBLE: Final = int(BcmFlag.CAN_FD_FRAME)
 _TRIES: Final = 3
+_MOST_BATCHES: Final = 4096
 
 
 def key_of(message: BcmMessage) -> Key:
@@ -76,6 +78,8 @@ class Operations:
         socket: The socket.
         errors: How many pending errors there were.
         counting: Who waits for a single message, and is to know when some were dropped.
+        removed: The interface is gone.
+        abandoned: What nobody holds any more: it is stopped by whoever comes next.
     """
 
     def __init__(
@@ -91,7 +95,9 @@ class Operations:
         self._receive = receive
         self._failed = failed
         self._table: dict[Key, Listener] = {}
-        self._removed = False
+        self.removed = False
+        self.abandoned: deque[Key] = deque()
+        self._closed = False
         self._statuses: list[BcmMessage] = []
 
     def set_up(self, operation: Listener, message: BcmMessage, *, replace: bool) -> Key:
@@ -109,6 +115,7 @@ class Operations:
             OperationExistsError: There is one of the same name.
             CanOSError: The broadcast manager refuses it.
         """
+        self._stop_abandoned()
         key = key_of(message)
         if key in self._table:
             if not replace:
@@ -139,11 +146,18 @@ class Operations:
 
         Raises:
             InterfaceRemovedError: The interface is gone.
+            ClosedResourceError: The endpoint is closed.
             CanOSError: The broadcast manager refuses it.
         """
-        if self._removed:
+        if self.removed:
             raise interface_removed(self.socket.interface)
+        if self._closed:
+            raise anyio.ClosedResourceError
         self.socket.send(message)
+
+    def _stop_abandoned(self) -> None:
+        while self.abandoned:
+            self.stop(self.abandoned.popleft())
 
     def stop(self, key: Key) -> None:
         """End an operation; one that has ended is left alone."""
@@ -185,19 +199,20 @@ class Operations:
         )
 
     def drain(self) -> None:
-        """Hand on all that waits."""
-        while True:
+        """Hand on all that waits, up to a bound that no receive buffer reaches."""
+        for _ in range(_MOST_BATCHES):
             try:
                 self.hand_on(self._receive())
             except (anyio.WouldBlock, anyio.ClosedResourceError):
                 return
             except CanOSError as error:
                 self.fail(error)
-                if self._removed:
+                if self.removed:
                     return
 
     def hand_on(self, received: Sequence[BcmNews]) -> None:
         """Hand messages on to the operations that they are about; others have ended."""
+        self._stop_abandoned()
         for news in received:
             message = news.message
             if message.opcode in {BcmOpcode.TX_STATUS, BcmOpcode.RX_STATUS}:
@@ -216,14 +231,26 @@ class Operations:
     def fail(self, error: CanOSError) -> None:
         """Tell every operation what happened to the interface."""
         self.errors += 1
-        self._removed = self._removed or isinstance(error, InterfaceRemovedError)
+        error = error.with_traceback(None)  # it is kept, and whoever raises it raises a copy
+        if isinstance(error, InterfaceRemovedError) and not self.removed:
+            self._hand_on_the_rest()
+            self.removed = True
         for operation in list(self._table.values()):
             operation.fail(error)
         if self._failed is not None:
             self._failed(error)
 
+    def _hand_on_the_rest(self) -> None:
+        """Hand on what was received before the interface went: its error is told before that."""
+        try:
+            for _ in range(_MOST_BATCHES):
+                self.hand_on(self.socket.receive())
+        except OSError:
+            pass  # there is no more
+
     def close(self) -> None:
         """Forget all operations, which end with the socket."""
+        self._closed = True
         self.counting.clear()
         operations, self._table = self._table, {}
         for operation in operations.values():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from anycan.endpoints.bcm_channel import Mailbox
@@ -176,6 +178,7 @@ class CyclicTask(_Task[CyclicOperation]):
             OperationError: The transmission has no count, and never expires.
             InterfaceDownError: The interface went down; the count goes on. Call again.
             InterfaceRemovedError: The interface is gone.
+            CanOSError: Messages were dropped, and what asks how it stands is too (ENOBUFS).
             BusyResourceError: Another task waits for the same.
             ClosedResourceError: The operation or its endpoint has ended, or did meanwhile.
         """
@@ -183,9 +186,12 @@ class CyclicTask(_Task[CyclicOperation]):
         if not self._operation.counts:
             raise OperationError("a transmission without count= never expires")
         count = self._count
+        ends = count.ends
         await checkpoint()
         self._operation.look_if_dropped()
-        while not count.expired:
+        while not count.expired and count.ends == ends:
+            if count.waiting:
+                raise anyio.BusyResourceError("waiting for")
             self._raise_error()
             self._operation.check()
             count.waiting = True
@@ -206,7 +212,7 @@ class CyclicTask(_Task[CyclicOperation]):
     def _for_sender(self, error: CanOSError) -> CanOSError:
         """Say of a link that is down what it means to a transmission."""
         if not isinstance(error, InterfaceDownError):
-            return error
+            return _copy(error)
         network = self._channel.operations.socket.network
         return transmission_down(error.interface, network.remedy(error.interface or "NAME"))
 
@@ -255,6 +261,7 @@ class Watch(_Task[BcmOperation]):
         self, channel: Channel, message: BcmMessage, capacity: int, *, replace: bool
     ) -> None:
         self._channel = channel
+        self._thread = get_ident()
         self._events = _Events(channel, capacity)
         super().__init__(BcmOperation(channel.operations, self._events, message, replace=replace))
 
@@ -289,7 +296,7 @@ class Watch(_Task[BcmOperation]):
             await self._channel.wait(events)
         item = events.items.popleft()
         if isinstance(item, CanOSError):
-            raise item
+            raise _copy(item)
         return item
 
     async def receive(self) -> BcmEvent:
@@ -304,7 +311,16 @@ class Watch(_Task[BcmOperation]):
 
     def __del__(self) -> None:
         if hasattr(self, "_operation"):
-            self._operation.stop()
+            # The collector comes in any thread; the network belongs to one.
+            if get_ident() == self._thread:
+                self._operation.stop()
+            else:
+                self._operation.abandon()
+
+
+def _copy(error: CanOSError) -> CanOSError:
+    """Make an error to be raised: several tasks are told the same, and each has its traceback."""
+    return type(error)(error.errno or 0, error.strerror or "", error.interface)
 
 
 class RemoteAnswer(_Task[AnswerOperation]):

@@ -7,9 +7,10 @@ import contextlib
 import warnings
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
+import attrs
 
 from anycan.endpoints.bcm_handles import (
     AnswerOperation,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from anycan.network.base import Network
     from anycan.sockets.bcm import BcmNews, BcmSocket
 
+_CALLS_AT_ONCE: Final = 128
+_MOST_CALLS: Final = 4096
 _ProtocolType = TypeVar("_ProtocolType", bound="BcmProtocol")
 
 
@@ -136,7 +139,8 @@ class BcmTransport(asyncio.BaseTransport):
         self._protocol = protocol
         self._reading_paused = False
         self._closed = False
-        self._calls: deque[tuple[str, _Count | _Events, tuple[Any, ...]]] = deque()
+        self._calls: deque[tuple[str, _Count | _Events | None, tuple[Any, ...]]] = deque()
+        self._overflowed = 0
         self._scheduled = False
         self._lines = Lines(network, interface, receive_buffer, self._make_line)
         super().__init__(
@@ -308,7 +312,11 @@ class BcmTransport(asyncio.BaseTransport):
     # Reading
 
     def pause_reading(self) -> None:
-        """Call the protocol no more; what comes waits in the socket's receive buffer."""
+        """Call the protocol no more; what comes waits in the socket's receive buffer.
+
+        Where calls such as ``read`` take it from there meanwhile, 4,096 calls are kept, and what
+        comes then is counted in ``statistics().overflowed``.
+        """
         self._reading_paused = True
         self._update_reading()
 
@@ -326,8 +334,11 @@ class BcmTransport(asyncio.BaseTransport):
         for line in self._lines:
             line.update_reading(self.is_reading())
 
-    def _add(self, name: str, listener: _Count | _Events, *arguments: Any) -> None:
+    def _add(self, name: str, listener: _Count | _Events | None, *arguments: Any) -> None:
         """Have a method of the protocol called."""
+        if len(self._calls) >= _MOST_CALLS and name == "event_received":
+            self._overflowed += 1  # paused, while calls of the user's drain the socket
+            return
         self._calls.append((name, listener, arguments))
         self._schedule()
 
@@ -339,10 +350,15 @@ class BcmTransport(asyncio.BaseTransport):
 
     def _deliver(self) -> None:
         self._scheduled = False
-        while self._calls and self.is_reading():
+        for _ in range(_CALLS_AT_ONCE):
+            if not self._calls or not self.is_reading():
+                return
             name, listener, arguments = self._calls.popleft()
-            if not listener.ended:
+            if listener is None:
+                self._call(name, *arguments)
+            elif not listener.ended:
                 self._call(name, *arguments, listener.operation)
+        self._schedule()
 
     # Ending
 
@@ -351,11 +367,7 @@ class BcmTransport(asyncio.BaseTransport):
         if removed and line.operations.socket.index == self._lines.index:
             self._loop.call_soon(partial(self._lose, error))
         elif not self._closed:
-            self._loop.call_soon(self._tell, error)
-
-    def _tell(self, error: CanOSError) -> None:
-        if not self._closed:
-            self._call("error_received", error)
+            self._add("error_received", None, error)
 
     def _call(self, name: str, *arguments: object) -> None:
         """Call a method of the protocol; what it raises is reported."""
@@ -373,7 +385,8 @@ class BcmTransport(asyncio.BaseTransport):
 
     def statistics(self) -> BcmStatistics:
         """Give the counters since the transport was made; also after it was closed."""
-        return self._lines.statistics()
+        statistics = self._lines.statistics()
+        return attrs.evolve(statistics, overflowed=self._overflowed)
 
     def is_closing(self) -> bool:
         """Tell whether the transport is closed."""

@@ -36,7 +36,7 @@ class Changed:
     frame: Frame | FdFrame | RemoteFrame
 
     def __str__(self) -> str:
-        return f"{self.frame.interface} {self.frame}"
+        return f"{self.frame.interface or '?'} {self.frame}"
 
     @property
     def interface(self) -> str | None:

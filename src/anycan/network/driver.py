@@ -50,8 +50,7 @@ class LoopDriver:
         """Give the time by the loop's clock, in nanoseconds; it does not go back."""
         try:
             now = round(self._time() * _SECOND) + self._ahead
-        except RuntimeError:  # trio's clock, and trio has ended
-            self._follow(time.monotonic)
+        except RuntimeError:  # trio's clock, asked for outside of trio
             return self._latest
         self._latest = max(self._latest, now)
         return self._latest
@@ -79,9 +78,9 @@ class LoopDriver:
             if trio is None or not trio.lowlevel.in_trio_run():
                 return None
             self._follow(trio.current_time)
-            return _TrioAlarm(trio, self._run)
+            return _TrioAlarm(trio, self._run, self._next)
         self._follow(loop.time)
-        return _AsyncioAlarm(loop, self._run)
+        return _AsyncioAlarm(loop, self._run, self._next)
 
     def changed(self) -> None:
         """See to it that the next timer is run when it is due."""
@@ -96,17 +95,17 @@ class LoopDriver:
         if deadline is not None and self._alarm is not None:
             self._alarm.set((deadline - self._ahead) / _SECOND)
 
-    def _run(self) -> float | None:
-        """Run what is due; give when the next is, by the loop's clock in seconds."""
-        timers = self._timers
-        if timers is None:
-            return None
-        now = self.now() + _TOLERANCE
-        timers.run(now)
-        deadline = timers.deadline
+    def _run(self) -> None:
+        """Run what is due."""
+        if self._timers is not None:
+            self._timers.run(self.now() + _TOLERANCE)
+
+    def _next(self) -> float | None:
+        """Give when timers are to be run again, by the loop's clock in seconds."""
+        deadline = None if self._timers is None else self._timers.deadline
         if deadline is None:
             return None
-        return (max(deadline, now + _PAUSE) - self._ahead) / _SECOND
+        return (max(deadline, self.now() + _PAUSE) - self._ahead) / _SECOND
 
 
 class _AsyncioAlarm:
@@ -114,12 +113,19 @@ class _AsyncioAlarm:
 
     Args:
         loop: The loop.
-        run: Called when it is time; gives the next time, or None.
+        run: Called when it is time.
+        following: Gives the next time, or None.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run: Callable[[], object],
+        following: Callable[[], float | None],
+    ) -> None:
         self._loop = loop
         self._run = run
+        self._following = following
         self._handle: asyncio.TimerHandle | None = None
         self._when = 0.0
 
@@ -140,9 +146,12 @@ class _AsyncioAlarm:
 
     def _ring(self) -> None:
         self._handle = None
-        when = self._run()
-        if when is not None:
-            self.set(when)
+        try:
+            self._run()
+        finally:  # one timer that fails does not stop the others
+            when = self._following()
+            if when is not None:
+                self.set(when)
 
 
 class _TrioAlarm:
@@ -150,20 +159,25 @@ class _TrioAlarm:
 
     Args:
         trio: The module; anycan does not depend on it.
-        run: Called when it is time; gives the next time, or None.
+        run: Called when it is time.
+        following: Gives the next time, or None.
     """
 
-    def __init__(self, trio: Any, run: Callable[[], float | None]) -> None:
+    def __init__(
+        self, trio: Any, run: Callable[[], object], following: Callable[[], float | None]
+    ) -> None:
         self._trio = trio
         self._token = trio.lowlevel.current_trio_token()
         self._run = run
+        self._following = following
         self._scope: Any = None
 
     def is_here(self) -> bool:
         try:
             return self._trio.lowlevel.current_trio_token() is self._token
         except RuntimeError:
-            return False
+            # Called by who has no loop: the last one goes on, while its task waits.
+            return self._scope is not None
 
     def set(self, when: float) -> None:
         if self._scope is None:
@@ -177,7 +191,8 @@ class _TrioAlarm:
             while True:
                 with self._scope:
                     await self._trio.sleep_forever()
-                when = self._run()
+                self._run()
+                when = self._following()
                 if when is None:
                     return
                 self._scope = self._trio.CancelScope(deadline=when)

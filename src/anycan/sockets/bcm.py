@@ -110,7 +110,7 @@ class BcmSocket(CanSocket):
             except ValueError:
                 self.malformed += 1
                 continue
-            name = self._names[index] if index else None
+            name = (self.interface or self._names[index]) if index else None
             local, own = flags & MSG_DONTROUTE != 0, flags & MSG_CONFIRM != 0
             news.append(BcmNews(message, name, timestamp_ns, local, own))
         self.received += len(news)

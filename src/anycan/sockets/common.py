@@ -31,7 +31,9 @@ class InterfaceNames(dict[int, str | None]):
         self._network = network
 
     def __missing__(self, index: int) -> str | None:
-        name = self[index] = self._network.interface_name(index)
+        name = self._network.interface_name(index)
+        if name is not None:
+            self[index] = name
         return name
 
 
