@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -65,14 +66,15 @@ async def cyclic(
         link = await stack.enter_async_context(
             open_raw(interface, filters=Filter.none(), network=network)
         )
-        # An endpoint each: on one, two transmissions cannot have the same identifier.
+        places = _places(parts)
         endpoints = [
-            await stack.enter_async_context(open_bcm(interface, network=network)) for _ in parts
+            await stack.enter_async_context(open_bcm(interface, network=network))
+            for _ in range(max(places) + 1)
         ]
         with reading_arguments():
             tasks = [
-                bcm.send_cyclic(part, interval, count=count, then=then)
-                for bcm, part in zip(endpoints, parts, strict=True)
+                endpoints[place].send_cyclic(part, interval, count=count, then=then)
+                for place, part in zip(places, parts, strict=True)
             ]
         started = anyio.current_time()
         for task in tasks:
@@ -96,6 +98,17 @@ async def cyclic(
             say(_summary(f"{what} on {interface}", elapsed, interval, then, to_go))
             raise
     return 0
+
+
+def _places(parts: Sequence[Sequence[AnyFrame]]) -> list[int]:
+    """Give the endpoint for each: on one, two transmissions cannot have the same identifier."""
+    taken: Counter[tuple[str, type]] = Counter()
+    places = []
+    for part in parts:
+        name = (str(part[0]).partition("#")[0], type(part[0]))
+        places.append(taken[name])
+        taken[name] += 1
+    return places
 
 
 async def _wait_expired(tasks: Sequence[CyclicTask]) -> None:
