@@ -378,6 +378,30 @@ def test_a_driver_without_timers() -> None:
     assert driver._next() is None
 
 
+@pytest.mark.parametrize("make_loop", LOOPS)
+def test_one_that_fails_does_not_stop_the_others(
+    make_loop: Callable[[], asyncio.AbstractEventLoop], bench: Bench
+) -> None:
+    errors: list[object] = []
+
+    def fail(_due: int, _now: int) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        bench.driver.attend()
+        now = bench.driver.now()
+        bench.timers.timer(fail).start(now + MILLISECOND)
+        bench.start(1, "a", now)
+        bench.start(3, "b", now)
+        await bench.tells("a", "b")
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(main())
+    assert [type(error) for error in errors] == [ZeroDivisionError]
+
+
 # trio's clock may be replaced
 
 

@@ -296,7 +296,7 @@ class TestOpening:
 
 class TestReceiving:
     def test_what_a_message_says(self, script: Script) -> None:
-        one = open_socket(script)
+        one = open_socket(script, None)
         script.waiting = [
             (head(12, 0x20, 0x123, 1) + can(0x123, b"\1"), 3, 0x804, 1_700_000_000_000_000_001),
             (head(12, 0x820, 0x123, 1) + canfd(0x123, b"\2"), 4, 0x4, 2),
@@ -335,18 +335,28 @@ class TestReceiving:
         assert (one.received, one.malformed) == (4, 0)
 
     def test_names_are_asked_for_once(self, script: Script) -> None:
-        one = open_socket(script)
+        one = open_socket(script, None)
         script.asked.clear()
         for _ in range(2):
-            script.waiting = [(head(10), index, 0, 1) for index in (3, 0, 4, 3, 77)]
-            assert [news.interface for news in one.receive()] == [
-                "can0",
-                None,
-                "can1",
-                "can0",
-                None,
-            ]
-        assert script.asked == [3, 4, 77]
+            script.waiting = [(head(10), index, 0, 1) for index in (3, 0, 4, 3)]
+            assert [news.interface for news in one.receive()] == ["can0", None, "can1", "can0"]
+        assert script.asked == [3, 4]
+
+    def test_one_that_has_no_name_is_asked_for_again(self, script: Script) -> None:
+        one = open_socket(script, None)
+        script.waiting = [(head(10), 77, 0, 1)]
+        assert [news.interface for news in one.receive()] == [None]
+        script.names[77] = "can7"
+        script.waiting = [(head(10), 77, 0, 1)]
+        assert [news.interface for news in one.receive()] == ["can7"]
+
+    def test_of_one_interface_the_name_is_known_although_it_is_gone(self, script: Script) -> None:
+        one = open_socket(script)
+        script.names.clear()
+        script.asked.clear()
+        script.waiting = [(head(10), index, 0, 1) for index in (3, 0)]
+        assert [news.interface for news in one.receive()] == ["can0", None]
+        assert script.asked == []
 
     def test_what_is_no_message_is_counted(self, script: Script) -> None:
         one = open_socket(script)
