@@ -382,6 +382,11 @@ def test_a_late_stamp_does_not_move_what_comes_behind() -> None:
                 await anyio.sleep_forever()
             return self._events.pop(0)
 
+        def receive_nowait(self) -> BcmEvent:
+            if not self._events:
+                raise anyio.WouldBlock
+            return self._events.pop(0)
+
     late = TimedOut(0x123, extended=False, interface="can0", timestamp_ns=30)
     one, other, last = (
         Changed(Frame(identifier, timestamp_ns=stamp))

@@ -110,6 +110,16 @@ async def test_identifiers_and_kinds_are_told_apart(bench: Bench) -> None:
             assert await bench.told(events) == [frame]
 
 
+async def test_without_waiting(bench: Bench) -> None:
+    async with bench.bcm.watch(0x123) as events:
+        with pytest.raises(anyio.WouldBlock):
+            events.receive_nowait()
+        await bench.can.send(Frame(0x123, b"\1"))
+        assert events.receive_nowait() == Changed(Frame(0x123, b"\1"))
+    with pytest.raises(anyio.ClosedResourceError):
+        events.receive_nowait()
+
+
 async def test_a_mask_for_can_fd(bench: Bench) -> None:
     mask = bytes(40) + b"\xff"
     frames = [FdFrame(0x123, bytes(40) + bytes([value] * 8)) for value in (1, 1, 2)]

@@ -823,6 +823,7 @@ class TestLinks:
         network.remove("flexible")
         again = network.add_vcan("flexible")
         assert (one.error(), one.core.readable) == ("EAGAIN", False)
+        assert [reception.interface for reception in one.core._listeners] == [LONG, 0]
         sender = probe("")
         wait(10)
         assert sender.receive() == [(A, DONTROUTE, "long")]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.lowlevel
 
-from anycan import Changed, Frame, InterfaceDownError, ScreenFormatter, TimedOut
+from anycan import CanOSError, Changed, Frame, InterfaceDownError, ScreenFormatter, TimedOut
 from anycan.cli.common import counted, emit, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from anycan import BcmEndpoint, BcmEvent, LogFormatter, Watch
+
+
+_MOST_ROUNDS: Final = 100  # of a bus that does not rest
 
 
 class EventQueue:
@@ -39,7 +42,7 @@ class EventQueue:
             InterfaceRemovedError: The interface is gone.
         """
         async with anyio.create_task_group() as group:
-            for watch, waiting in zip(self._watches, self._waiting, strict=True):
+            for watch, waiting in self._pairs():
                 group.start_soon(self._collect_one, watch, waiting)
 
     async def _collect_one(self, watch: Watch, waiting: list[BcmEvent]) -> None:
@@ -50,11 +53,26 @@ class EventQueue:
                 continue
             self._filled.set()
 
+    def _pairs(self) -> Iterable[tuple[Watch, list[BcmEvent]]]:
+        return zip(self._watches, self._waiting, strict=True)
+
+    @staticmethod
+    def _collect_now(watch: Watch, waiting: list[BcmEvent]) -> bool:
+        """Take what a watch has; tell whether there was anything."""
+        before = len(waiting)
+        with contextlib.suppress(anyio.WouldBlock, CanOSError):  # who collects is told as well
+            while True:
+                waiting.append(watch.receive_nowait())
+        return len(waiting) > before
+
     async def take(self) -> list[BcmEvent]:
         """Wait for events, and take all there are."""
         await self._filled.wait()
-        await anyio.lowlevel.checkpoint()  # what came at the same time, the other watches take now
         self._filled = anyio.Event()
+        for _ in range(_MOST_ROUNDS):
+            # What came at the same time is there already, for the other watches.
+            if not sum(self._collect_now(*one) for one in self._pairs()):
+                break
         # Merged and not sorted: the kernel stamps a timeout when it is taken, which may be after
         # the frame that ended it.
         events = list(heapq.merge(*self._waiting, key=_timestamp))

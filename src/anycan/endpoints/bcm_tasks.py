@@ -294,10 +294,31 @@ class Watch(_Task[BcmOperation]):
                 raise interface_removed(events.removed.interface)
             self._operation.check()
             await self._channel.wait(events)
-        item = events.items.popleft()
+        return self._take()
+
+    def _take(self) -> BcmEvent:
+        item = self._events.items.popleft()
         if isinstance(item, CanOSError):
             raise _copy(item)
         return item
+
+    def receive_nowait(self) -> BcmEvent:
+        """Take the next event if there is one.
+
+        Raises:
+            WouldBlock: There is none.
+            CanOSError: As iteration.
+            ClosedResourceError: The operation or its endpoint has ended.
+        """
+        events = self._events
+        if not events.items:
+            self._operation.check()
+            self._channel.operations.drain()
+            if not events.items:
+                if events.removed is not None:
+                    raise interface_removed(events.removed.interface)
+                raise anyio.WouldBlock
+        return self._take()
 
     async def receive(self) -> BcmEvent:
         """Wait for the next event, as iteration does.
