@@ -546,6 +546,11 @@ class TestMultiplex:
         contents = {struct.pack("<H", value): b"\xff" for value in range(256)}
         assert len(watch(multiplex=Multiplex(b"\xff\xff", contents)).frames) == 257 * 16
 
+    def test_integers_are_no_bytes(self) -> None:
+        for contents in ({1: b"\xff"}, {b"\1": 255}):
+            with pytest.raises(TypeError, match="bytes on both sides"):
+                Multiplex(b"\xff", contents)  # type: ignore[arg-type]  # which is asked for
+
     def test_a_value_twice(self) -> None:
         with pytest.raises(OperationError, match="one value of the multiplexor twice"):
             Multiplex(b"\xff\xff", {b"\1": b"\xff", b"\1\0": b"\xff"})

@@ -6,7 +6,6 @@ is wrong and not by an error number.
 
 from __future__ import annotations
 
-import math
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,7 +63,7 @@ def to_interval(seconds: float, name: str) -> Interval:
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"{name}= is a time in seconds, not {seconds!r}")
-    if not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
+    if not 0 < seconds <= MAX_SECONDS:  # nor is that what is no number
         raise _out_of_range(name, seconds)
     interval = Interval.from_seconds(seconds)
     if interval == Interval():

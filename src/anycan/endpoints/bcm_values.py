@@ -79,6 +79,10 @@ def _to_mapping(contents: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
         raise TypeError(
             f"contents= maps a multiplexor's values to masks, both bytes; not {contents!r}"
         )
+    if any(isinstance(one, int) for pair in contents.items() for one in pair):
+        raise TypeError(
+            f"contents= has bytes on both sides, such as b'\\x01': b'\\xff'; not {contents!r}"
+        )
     return MappingProxyType({bytes(value): bytes(mask) for value, mask in contents.items()})
 
 
