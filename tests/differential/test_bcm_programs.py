@@ -52,7 +52,7 @@ def run_on_kernel(program: list[Step], waits: list[int], stage: KernelStage) -> 
             return outcomes
     # What takes its time, such as a program that replaces an interface, tells nothing of timers.
     # (Where that is so for nearly all, Hypothesis fails the test: it finds too few programs.)
-    assume(False)  # noqa: FBT003 - Hypothesis' own way
+    assume(False)
     raise AssertionError
 
 
