@@ -219,16 +219,13 @@ def cyclic_status(message: BcmMessage, interface: str | None) -> CyclicStatus:
     frames = tuple(
         frame
         for start in range(0, len(message.frames), size)
-        if (frame := _decode(message.frames[start : start + size], interface)) is not None
+        if (frame := decode_frame(message.frames[start : start + size], interface=interface))
+        is not None
     )
     first, second = message.interval1.to_seconds(), message.interval2.to_seconds()
     if not first:
         return CyclicStatus(frames=frames, remaining=message.count, interval=second, then=None)
     return CyclicStatus(frames=frames, remaining=message.count, interval=first, then=second or None)
-
-
-def _decode(payload: bytes, interface: str | None) -> AnyFrame | None:
-    return decode_frame(payload, interface=interface)
 
 
 def identifier_word(identifier: int, extended: bool | None, *, fd: bool, remote: bool) -> int:
