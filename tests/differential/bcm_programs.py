@@ -1,21 +1,15 @@
-"""Random programs for the broadcast manager, in which time passes, and running one on a network.
-
-On the kernel time passes by itself, and what a call takes is not known. So no program looks at a
-moment at which something may just be happening: on the user-space network, whose time stands still
-between the steps, it is found out how long each wait has to be for that.
-"""
+"""Random programs for the broadcast manager, in which time passes, and running one on a network."""
 
 from __future__ import annotations
 
 import errno
 import socket
 import struct
-import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
-from hypothesis import assume, strategies
+from hypothesis import strategies
 
 from anycan.sockets.networks import open_descriptor
 from anycan.wire.bcm import NATIVE, BcmFlag, BcmMessage, BcmOpcode, Interval
@@ -30,19 +24,17 @@ from anycan.wire.constants import (
     SOL_CAN_RAW,
     SOL_SOCKET,
 )
-from anycan.wire.messages import MessageBuffer, pack_address
-from clock import MILLISECOND, ManualClock
+from anycan.wire.messages import MessageBuffer
 from stages import INTERFACES
+from timed import Standing, TimedRun
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from anycan.sockets.descriptor import Descriptor
-    from stages import Stage, UserStage
+    from stages import Stage
 
 SOCKETS: Final = 2
-MARGIN: Final = 25 * MILLISECOND  # nothing happens that close to a step
-_SLICE: Final = 5 * MILLISECOND
 _LARGEST_MESSAGE: Final = 56 + 257 * 72
 
 Outcome: TypeAlias = "str | int | bytes | list[Any] | None"
@@ -282,26 +274,16 @@ def programs() -> SearchStrategy[list[Step]]:
     )
 
 
-class Run:
-    """A program on a network.
-
-    Args:
-        stage: The network.
-        waits: How long each wait is to be, in nanoseconds; filled where time stands still.
-
-    Attributes:
-        lateness: How much later than it should have been it was at most, in nanoseconds.
-    """
+class Run(TimedRun):
+    """A program on a network."""
 
     def __init__(self, stage: Stage, waits: list[int]) -> None:
-        self._stage = stage
-        self._waits = waits
+        super().__init__(stage, waits)
         self._buffer = MessageBuffer(64, _LARGEST_MESSAGE)
         self._sockets = [
             open_descriptor(stage.network, socket.SOCK_DGRAM, CAN_BCM, "can-bcm")
             for _ in range(SOCKETS)
         ]
-        self.lateness = 0
         self._raw = open_descriptor(stage.network, socket.SOCK_RAW, CAN_RAW, "can-raw")
 
     def outcomes(self, program: list[Step]) -> list[Outcome]:
@@ -310,30 +292,13 @@ class Run:
             for descriptor in (*self._sockets, self._raw):
                 descriptor.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, struct.pack("=I", 1))
             self._raw.setsockopt(SOL_CAN_RAW, CAN_RAW_FD_FRAMES, struct.pack("=I", 1))
-            self._raw.bind(pack_address(0))
+            self._raw.bind(self._address(None))
             self._begin()
             everything: list[Step] = [*program, *END]
             return [self._outcome(step) for step in everything]
         finally:
             for descriptor in (*self._sockets, self._raw):
                 descriptor.close()
-
-    def _begin(self) -> None:
-        self._time = time.monotonic_ns()
-        self._remaining = list(self._waits)
-
-    def _wait(self, _milliseconds: int) -> None:
-        self._note_time()
-        end = self._time + self._remaining.pop(0)
-        # In slices: a processor that stands still in between delays the kernel's timers as well.
-        while self._time < end:
-            self._time = min(self._time + _SLICE, end)
-            time.sleep(max(self._time - time.monotonic_ns(), 0) / 1e9)
-            self._note_time()
-
-    def _note_time(self) -> None:
-        """Take note of how late it is: the steps before a wait take no time, in theory."""
-        self.lateness = max(self.lateness, time.monotonic_ns() - self._time)
 
     def _outcome(self, step: Step) -> Outcome:  # noqa: C901, PLR0911 - one case for each kind of step
         try:
@@ -363,13 +328,6 @@ class Run:
             return errno.errorcode[error.errno or 0]
         return None
 
-    def _address(self, interface: str | None) -> bytes:
-        if interface is None:
-            return pack_address(0)
-        if interface == "nowhere":
-            return pack_address(999_999)
-        return pack_address(self._stage.network.interface_index(self._stage.name(interface)))
-
     def _receive(self, descriptor: Descriptor) -> list[tuple[bytes, int, str | None]]:
         count = descriptor.receive(self._buffer)
         roles: defaultdict[int, str | None] = defaultdict(lambda: "gone")
@@ -384,29 +342,5 @@ END: Final[tuple[Step, ...]] = (Wait(200), *map(Receive, (0, 0, 1, 1, None)))
 """What every program ends with: the last messages, behind a pending error."""
 
 
-class StandingRun(Run):
+class StandingRun(Standing, Run):
     """A program on a user-space network whose time stands still; it finds out how long to wait."""
-
-    def __init__(self, stage: UserStage, clock: ManualClock, waits: list[int]) -> None:
-        super().__init__(stage, waits)
-        self._clock = clock
-        self._timers = stage.network._stack.timers
-
-    def _begin(self) -> None:
-        pass
-
-    def _wait(self, milliseconds: int) -> None:
-        start = self._clock.now()
-        end = start + milliseconds * MILLISECOND
-        for _ in range(50):
-            self._clock.advance_to(end, self._timers)
-            following = self._timers.deadline
-            if following is not None and following < end + MARGIN:
-                end = following + MARGIN
-            elif self._clock.last_run > max(start, end - MARGIN):
-                end = self._clock.last_run + MARGIN
-            else:
-                break
-        else:
-            assume(False)
-        self._waits.append(end - start)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from anycan.wire.bcm import NATIVE, BcmFlag, BcmMessage, BcmOpcode, Interval
-from bcm_programs import END, MARGIN, Ask, Connect, Run, StandingRun, Traffic, Wait, programs
+from bcm_programs import END, Ask, Connect, Run, StandingRun, Traffic, Wait, programs
 from clock import manual_network
 from stages import INTERFACES, KernelStage, UserStage
+from timed import MARGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

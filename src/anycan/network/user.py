@@ -18,10 +18,11 @@ from anycan.exceptions import (
 )
 from anycan.network.core.bcm import BcmSocketCore
 from anycan.network.core.device import DEFAULT_MTU, Device, VirtualDevice
+from anycan.network.core.isotp import IsotpSocketCore
 from anycan.network.core.raw import RawSocketCore
 from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
-from anycan.wire.constants import CAN_BCM, CAN_RAW
+from anycan.wire.constants import CAN_BCM, CAN_ISOTP, CAN_RAW
 from anycan.wire.frames import encode_frame
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 15  # linux/if.h: IFNAMSIZ, less the null character
 
-_PROTOCOLS: Final = {CAN_RAW: RawSocketCore, CAN_BCM: BcmSocketCore}
+_PROTOCOLS: Final = {CAN_RAW: RawSocketCore, CAN_BCM: BcmSocketCore, CAN_ISOTP: IsotpSocketCore}
 
 _open_networks: WeakValueDictionary[str, UserNetwork] = WeakValueDictionary()
 

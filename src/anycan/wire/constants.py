@@ -41,6 +41,7 @@ SOF_TIMESTAMPING_RAW_HARDWARE: Final = 1 << 6
 # linux/can.h
 CAN_RAW: Final = 1
 CAN_BCM: Final = 2
+CAN_ISOTP: Final = 6
 SOL_CAN_BASE: Final = 100
 CAN_INV_FILTER: Final = 0x20000000
 CAN_MTU: Final = 16
@@ -63,3 +64,11 @@ CAN_RAW_XL_VCID_OPTS: Final = 8
 CAN_RAW_XL_VCID_TX_SET: Final = 1
 CAN_RAW_XL_VCID_TX_PASS: Final = 2
 CAN_RAW_XL_VCID_RX_FILTER: Final = 4
+
+# linux/can/isotp.h
+SOL_CAN_ISOTP: Final = SOL_CAN_BASE + CAN_ISOTP
+CAN_ISOTP_OPTS: Final = 1
+CAN_ISOTP_RECV_FC: Final = 2
+CAN_ISOTP_TX_STMIN: Final = 3
+CAN_ISOTP_RX_STMIN: Final = 4
+CAN_ISOTP_LL_OPTS: Final = 5

@@ -11,6 +11,7 @@ from anycan.network.core.afterwards import Afterwards
 from anycan.network.core.device import DEFAULT_MTU
 from anycan.network.core.interface import Bound, Interface, Taker
 from anycan.network.core.receivers import ReceiveLists
+from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU
 
 if TYPE_CHECKING:
     from anycan.network.core.device import Device
@@ -49,6 +50,7 @@ class Stack:
 
     Args:
         clock: Gives the time, and wakes the timers.
+        maximum_pdu: The most bytes in a PDU of ISO-TP.
 
     Attributes:
         any_lists: The filters of the sockets bound to all interfaces.
@@ -62,8 +64,9 @@ class Stack:
         closed: There will be no more interfaces.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, maximum_pdu: int = DEFAULT_MAXIMUM_PDU) -> None:
         self.clock = clock
+        self.maximum_pdu = maximum_pdu
         self.timers = Timers(self._deadline_changed)
         self.afterwards = Afterwards(self.timers, clock)
         self.any_lists: ReceiveLists[Taker] = ReceiveLists()
