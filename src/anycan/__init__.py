@@ -16,28 +16,45 @@ from anycan.endpoints.bcm_values import (
     Multiplex,
     TimedOut,
 )
+from anycan.endpoints.isotp import IsotpLink, open_isotp
+from anycan.endpoints.isotp_functional import FunctionalRequest, functional_request
+from anycan.endpoints.isotp_server import serve_isotp
+from anycan.endpoints.isotp_values import IsotpAttribute, IsotpStatistics
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.raw import RawEndpoint, open_raw
 from anycan.endpoints.statistics import RawAttribute, RawStatistics
 from anycan.endpoints.transport import RawTransport, create_raw_transport
 from anycan.exceptions import (
+    AddressError,
     CanError,
     CanOSError,
     CanPermissionError,
     FilterError,
+    FlowControlError,
+    FlowControlOverflowError,
+    FlowControlTimeoutError,
     FrameError,
     FrameNotSupportedError,
     InterfaceDownError,
     InterfaceError,
     InterfaceRemovedError,
+    IsotpError,
+    IsotpReceiveError,
+    IsotpSendError,
     LogParseError,
     NetworkUnavailableError,
     NotACanInterfaceError,
     OperationError,
     OperationExistsError,
     OptionNotSupportedError,
+    PaddingError,
     ParseError,
+    PduError,
     ProtocolUnavailableError,
+    ReceptionInterruptedError,
+    ReceptionTimeoutError,
+    SendUnconfirmedError,
+    SequenceError,
     UnknownInterfaceError,
 )
 from anycan.filter import CanFilter, Filter
@@ -59,10 +76,14 @@ from anycan.network.user import UserInterface, UserNetwork
 from anycan.sockets.kernel import KernelNetwork, kernel
 from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
+from anycan.wire.isotp_address import Address, AddressingMode
 from anycan.wire.log import LogRecord, read_log
 from anycan.wire.options import VcidOptions
 
 __all__ = [
+    "Address",
+    "AddressError",
+    "AddressingMode",
     "AnswerOperation",
     "AnyFrame",
     "BcmAttribute",
@@ -87,12 +108,22 @@ __all__ = [
     "FdFrame",
     "Filter",
     "FilterError",
+    "FlowControlError",
+    "FlowControlOverflowError",
+    "FlowControlTimeoutError",
     "Frame",
     "FrameError",
     "FrameNotSupportedError",
+    "FunctionalRequest",
     "InterfaceDownError",
     "InterfaceError",
     "InterfaceRemovedError",
+    "IsotpAttribute",
+    "IsotpError",
+    "IsotpLink",
+    "IsotpReceiveError",
+    "IsotpSendError",
+    "IsotpStatistics",
     "KernelNetwork",
     "LogFormatter",
     "LogParseError",
@@ -104,7 +135,9 @@ __all__ = [
     "OperationError",
     "OperationExistsError",
     "OptionNotSupportedError",
+    "PaddingError",
     "ParseError",
+    "PduError",
     "ProtocolError",
     "ProtocolLocation",
     "ProtocolUnavailableError",
@@ -112,9 +145,13 @@ __all__ = [
     "RawEndpoint",
     "RawStatistics",
     "RawTransport",
+    "ReceptionInterruptedError",
+    "ReceptionTimeoutError",
     "RemoteAnswer",
     "RemoteFrame",
     "ScreenFormatter",
+    "SendUnconfirmedError",
+    "SequenceError",
     "TimedOut",
     "TransceiverError",
     "UnknownInterfaceError",
@@ -126,8 +163,11 @@ __all__ = [
     "create_bcm_transport",
     "create_raw_transport",
     "describe_error",
+    "functional_request",
     "kernel",
     "open_bcm",
+    "open_isotp",
     "open_raw",
     "read_log",
+    "serve_isotp",
 ]

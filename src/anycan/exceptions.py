@@ -9,6 +9,8 @@ The tree::
     │   └── LogParseError                   ... with the file and the line it stands in
     ├── OperationError (ValueError)         an operation that no broadcast manager can have
     ├── OperationExistsError                the endpoint has one for that identifier already
+    ├── AddressError (ValueError)           an address that no ISO-TP connection can have
+    ├── PduError (ValueError)               a PDU that no ISO-TP connection can send
     ├── NetworkUnavailableError             the network named does not exist or cannot be reached
     └── CanOSError (OSError)                a system call's error number, explained
         ├── ProtocolUnavailableError        no PF_CAN, or the protocol's module is missing
@@ -18,13 +20,24 @@ The tree::
         │   ├── NotACanInterfaceError       the interface exists and is no CAN interface
         │   ├── InterfaceDownError          passing: the endpoint goes on when the link is up again
         │   └── InterfaceRemovedError       final: the interface is gone
+        ├── IsotpError                      an ISO-TP transfer failed
+        │   ├── IsotpSendError              ... which was being sent
+        │   │   ├── FlowControlTimeoutError     no flow control came, or a frame did not leave
+        │   │   ├── FlowControlOverflowError    the receiver has no room for the PDU
+        │   │   ├── FlowControlError            a flow control frame made no sense
+        │   │   └── SendUnconfirmedError        it ended, and nobody knows how
+        │   └── IsotpReceiveError           ... which was being received
+        │       ├── ReceptionTimeoutError       the sender stopped
+        │       ├── SequenceError               a consecutive frame is missing, or came twice
+        │       ├── PaddingError                a frame was filled up otherwise than agreed
+        │       └── ReceptionInterruptedError   another PDU began (strict ISO 15765-2 alone)
         ├── FrameNotSupportedError          the socket or the interface does not take such a frame
         └── OptionNotSupportedError         the kernel does not know the socket option
 
 ``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
 ``anyio.WouldBlock`` keep their meaning and are raised as they are.
 
-The first six are local misuse: nothing was sent and nothing was lost. Those with an error number
+The first eight are local misuse: nothing was sent and nothing was lost. Those with an error number
 carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
 """
 
@@ -33,23 +46,36 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AddressError",
     "CanError",
     "CanOSError",
     "CanPermissionError",
     "FilterError",
+    "FlowControlError",
+    "FlowControlOverflowError",
+    "FlowControlTimeoutError",
     "FrameError",
     "FrameNotSupportedError",
     "InterfaceDownError",
     "InterfaceError",
     "InterfaceRemovedError",
+    "IsotpError",
+    "IsotpReceiveError",
+    "IsotpSendError",
     "LogParseError",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
     "OperationError",
     "OperationExistsError",
     "OptionNotSupportedError",
+    "PaddingError",
     "ParseError",
+    "PduError",
     "ProtocolUnavailableError",
+    "ReceptionInterruptedError",
+    "ReceptionTimeoutError",
+    "SendUnconfirmedError",
+    "SequenceError",
     "UnknownInterfaceError",
 ]
 
@@ -109,6 +135,14 @@ class OperationExistsError(CanError):
     """The endpoint has an operation for that identifier already, which this one would replace."""
 
 
+class AddressError(CanError, ValueError):
+    """An address that no ISO-TP connection can have: a value out of range, or one node twice."""
+
+
+class PduError(CanError, ValueError):
+    """A PDU that an ISO-TP connection cannot send: it is empty, or too long."""
+
+
 class NetworkUnavailableError(CanError):
     """The network that was named does not exist, or cannot be reached."""
 
@@ -157,6 +191,72 @@ class InterfaceDownError(InterfaceError):
 
 class InterfaceRemovedError(InterfaceError):
     """The interface has been removed (ENODEV). The endpoint is of no more use: close it."""
+
+
+class IsotpError(CanOSError):
+    """An ISO-TP transfer failed. The connection stays open, and the next one is tried anew."""
+
+
+class IsotpSendError(IsotpError):
+    """A PDU was not received, or not wholly, by whom it was sent to."""
+
+
+class FlowControlTimeoutError(IsotpSendError):
+    """The receiver's flow control frame did not come in time, or a frame did not leave (ECOMM).
+
+    Source: ISO 15765-2:2016, N_TIMEOUT_Bs and N_TIMEOUT_A.
+    """
+
+
+class FlowControlOverflowError(IsotpSendError):
+    """The receiver said that it has no room for a PDU that long (EMSGSIZE).
+
+    Source: ISO 15765-2:2016, N_BUFFER_OVFLW.
+    """
+
+
+class FlowControlError(IsotpSendError):
+    """The receiver's flow control frame was too short, filled up wrongly, or unknown (EBADMSG).
+
+    Source: ISO 15765-2:2016, N_INVALID_FS.
+    """
+
+
+class SendUnconfirmedError(IsotpSendError):
+    """The PDU is not being sent any more, and whether it was received is not known.
+
+    The kernel keeps one error of each socket. A fault in what was being received came at the same
+    moment, and has taken the place of whatever there was to say of this PDU.
+    """
+
+
+class IsotpReceiveError(IsotpError):
+    """A PDU was given up in the middle of its reception; nothing of it is delivered."""
+
+
+class ReceptionTimeoutError(IsotpReceiveError):
+    """The next consecutive frame did not come in time (ETIMEDOUT).
+
+    Source: ISO 15765-2:2016, N_TIMEOUT_Cr.
+    """
+
+
+class SequenceError(IsotpReceiveError):
+    """A consecutive frame had another number than it should: one is missing, or doubled (EILSEQ).
+
+    Source: ISO 15765-2:2016, N_WRONG_SN.
+    """
+
+
+class PaddingError(IsotpReceiveError):
+    """A frame was not filled up as the endpoint was told to expect (EBADMSG)."""
+
+
+class ReceptionInterruptedError(IsotpReceiveError):
+    """Another PDU began while one was being received (EPROTO); with ``strict_iso`` alone.
+
+    Source: ISO 15765-2:2016, N_UNEXP_PDU.
+    """
 
 
 class FrameNotSupportedError(CanOSError):

@@ -144,6 +144,10 @@ class Script:
     def interface_mtu(self, index: int) -> int | None:
         return self.mtu if index in self.names else None
 
+    @property
+    def max_pdu_size(self) -> int:
+        return 8300
+
     def remedy(self, interface: str, mtu: int | None = None) -> str:
         return f"mend {interface} {mtu}"
 

@@ -47,6 +47,10 @@ class Foreign:
     def interface_mtu(self, index: int) -> int | None:
         return index
 
+    @property
+    def max_pdu_size(self) -> int:
+        return 8300
+
     def remedy(self, interface: str, mtu: int | None = None) -> str:
         return f"mend {interface} {mtu}"
 

@@ -38,7 +38,7 @@ def open_one(network: UserNetwork) -> Iterator[Callable[[str], UserDescriptor]]:
     opened: list[UserDescriptor] = []
 
     def open_bound(interface: str = "vcan0") -> UserDescriptor:
-        descriptor = UserDescriptor(network, CAN_RAW, "can-raw")
+        descriptor = UserDescriptor.on(network, CAN_RAW, "can-raw")
         opened.append(descriptor)
         descriptor.bind(pack_address(network.interface_index(interface)))
         return descriptor

@@ -111,7 +111,7 @@ class Reception:
             size = int.from_bytes(data[start + 2 : start + 6], "big")
             head = start + _LONG_LENGTH
         escape = 1 if frame_size > 8 else 0
-        if size + escape + head < frame_size:
+        if (size + escape + head) & _U32 < frame_size:  # the kernel counts in 32 bits
             return
         if size > self._settings.maximum_pdu:
             self.overflows += 1

@@ -277,9 +277,11 @@ class Transmission:
             self._send_answering()
             return
         self._timeout.cancel()
-        now = host.now()
-        # What a timer was late is made up for, but for what the receiver needs.
-        self._separation.start(max(self._last_due + self._gap, now + self._least_gap))
+        # What a timer was late is made up for, unless the receiver needs the time.
+        due = self._last_due + self._gap
+        if self._least_gap:
+            due = max(due, host.now() + self._least_gap)
+        self._separation.start(due)
 
     def _end_block(self) -> None:
         self.state = _HELD_UP

@@ -37,6 +37,11 @@ class Network(Protocol):
         """
         ...
 
+    @property
+    def max_pdu_size(self) -> int:
+        """The most bytes in a PDU that its ISO-TP sockets take."""
+        ...
+
     def remedy(self, interface: str, mtu: int | None = None) -> str:
         """Say how a user brings an interface up, or gives it another MTU. For error messages.
 

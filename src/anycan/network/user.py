@@ -24,6 +24,7 @@ from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
 from anycan.wire.constants import CAN_BCM, CAN_ISOTP, CAN_RAW
 from anycan.wire.frames import encode_frame
+from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU, GREATEST_MAXIMUM_PDU, LEAST_MAXIMUM_PDU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class UserInterface:
 
 
 class UserNetwork:
-    """SocketCAN in this process: virtual interfaces, raw sockets and the broadcast manager.
+    """SocketCAN in this process: virtual interfaces, raw sockets, the broadcast manager and ISO-TP.
 
     It needs no kernel support and no rights, and runs wherever Python does. Endpoints are opened
     on it with ``network=``, and have the kernel's semantics: filters, own and local frames,
@@ -83,9 +84,11 @@ class UserNetwork:
         name: A name under which ``network="user:NAME"`` finds it in this process, while it is
             open; None: it has none.
         clock: Gives the time for the frames' stamps, in nanoseconds since the epoch.
+        max_pdu_size: The most bytes in a PDU of ISO-TP, 4095 to 1,049,600, as the parameter of the
+            kernel's module can-isotp.
 
     Raises:
-        ValueError: The name is empty.
+        ValueError: The name is empty, or the size is out of range.
         NetworkUnavailableError: A network of that name is open already.
 
     Example:
@@ -102,7 +105,18 @@ class UserNetwork:
         123#0000
     """
 
-    def __init__(self, name: str | None = None, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        max_pdu_size: int = DEFAULT_MAXIMUM_PDU,
+    ) -> None:
+        if not LEAST_MAXIMUM_PDU <= max_pdu_size <= GREATEST_MAXIMUM_PDU:
+            raise ValueError(
+                f"max_pdu_size= is {LEAST_MAXIMUM_PDU} to {GREATEST_MAXIMUM_PDU} bytes, not"
+                f" {max_pdu_size}"
+            )
         if name is not None:
             if not name:
                 raise ValueError("a network's name is not empty; leave it out, and it has none")
@@ -112,7 +126,7 @@ class UserNetwork:
         self._name = name
         self._clock = clock
         driver = LoopDriver(clock)
-        self._stack = Stack(driver)
+        self._stack = Stack(driver, max_pdu_size)
         driver.drive(self._stack.timers)
 
     @classmethod
@@ -337,6 +351,11 @@ class UserNetwork:
         interface = self._stack.by_index.get(index)
         return None if interface is None else interface.mtu
 
+    @property
+    def max_pdu_size(self) -> int:
+        """The most bytes in a PDU of ISO-TP."""
+        return self._stack.maximum_pdu
+
     def remedy(self, interface: str, mtu: int | None = None) -> str:
         """Say how a user brings an interface up, or gives it another MTU, while it is down."""
         return f"set_up({interface!r})" if mtu is None else f"set_mtu({interface!r}, {mtu})"
@@ -345,7 +364,7 @@ class UserNetwork:
         """Open a socket without a descriptor; endpoints do this for themselves.
 
         Args:
-            protocol: ``CAN_RAW`` or ``CAN_BCM``.
+            protocol: ``CAN_RAW``, ``CAN_BCM`` or ``CAN_ISOTP``.
             changed: Called when the socket may have become readable or writable, or ceased to be.
 
         Raises:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from anycan.exceptions import CanOSError
     from anycan.network.base import Network
+    from anycan.sockets.descriptor import Descriptor
 
 
 class InterfaceNames(dict[int, str | None]):
@@ -46,6 +47,7 @@ class CanSocket:
         kind: The socket's type.
         protocol: ``CAN_RAW`` and its like.
         module: The kernel module that has the protocol, for error messages.
+        opener: Opens the descriptor.
 
     Attributes:
         network: Where the interface is.
@@ -63,7 +65,13 @@ class CanSocket:
     """
 
     def __init__(
-        self, network: Network, interface: str | int | None, kind: int, protocol: int, module: str
+        self,
+        network: Network,
+        interface: str | int | None,
+        kind: int,
+        protocol: int,
+        module: str,
+        opener: Callable[[Network, int, int, str], Descriptor] = open_descriptor,
     ) -> None:
         self.network = network
         self.received = 0
@@ -72,7 +80,7 @@ class CanSocket:
         self._dropped = 0
         self._names = InterfaceNames(network)
         # First of all, so that where there is no PF_CAN at all this is what is said.
-        self._descriptor = open_descriptor(network, kind, protocol, module)
+        self._descriptor = opener(network, kind, protocol, module)
         self.fd = self._descriptor.fileno()
         try:
             self.index, self.interface = find_interface(network, interface)
@@ -114,11 +122,15 @@ class CanSocket:
         """The drop count that came with the last message."""
         raise NotImplementedError
 
-    def close(self) -> None:
-        """Close the socket; the counters stay."""
+    def close(self) -> Callable[[], object] | None:
+        """Close the socket; the counters stay.
+
+        Returns:
+            What is left to be done, in a thread; None: nothing.
+        """
         _ = self.dropped
-        self._descriptor.close()
         self.fd = -1  # the number may soon be another's
+        return self._descriptor.close()
 
 
 def _ignore(_: CanOSError) -> None:

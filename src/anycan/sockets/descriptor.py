@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anycan.wire.messages import MessageBuffer
 
@@ -67,6 +67,10 @@ class Descriptor(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Close the socket; a second time does nothing."""
+    def close(self) -> Callable[[], object] | None:
+        """Close the socket; a second time does nothing.
+
+        Returns:
+            What is left to be done and may wait, to be called once, in a thread; None: nothing.
+        """
         ...

@@ -8,12 +8,20 @@ import os
 from anycan.exceptions import (
     CanOSError,
     CanPermissionError,
+    FlowControlError,
+    FlowControlOverflowError,
+    FlowControlTimeoutError,
     FrameNotSupportedError,
     InterfaceDownError,
     InterfaceRemovedError,
     NotACanInterfaceError,
     OptionNotSupportedError,
+    PaddingError,
     ProtocolUnavailableError,
+    ReceptionInterruptedError,
+    ReceptionTimeoutError,
+    SendUnconfirmedError,
+    SequenceError,
     UnknownInterfaceError,
 )
 from anycan.wire.bcm import BcmOpcode
@@ -159,6 +167,74 @@ def explain_operation(error: OSError, interface: str | None, opcode: int) -> Can
             )
         case _:
             return _other(error, interface, "asking the broadcast manager of")
+
+
+def explain_isotp(  # noqa: PLR0911 - one return for each cause
+    number: int, interface: str | None, address: object, remedy: str, *, sending: bool
+) -> CanOSError:
+    """Explain what went wrong with an ISO-TP transfer.
+
+    Args:
+        number: The error number; 0: it is not known.
+        interface: The interface.
+        address: Whom the connection is with.
+        remedy: How to bring the interface up.
+        sending: It concerns what was being sent.
+    """
+    whom = f"{address!r} on {_subject(interface)}"
+    match number:
+        case errno.ENETDOWN if sending:
+            return InterfaceDownError(
+                number, f"{_subject(interface)} is down, the PDU was not sent ({remedy})", interface
+            )
+        case errno.ECOMM:
+            return FlowControlTimeoutError(
+                number,
+                f"no flow control from {whom} within a second, or a frame did not leave: is the"
+                " peer there, and are the identifiers the right ones?",
+                interface,
+            )
+        case errno.EMSGSIZE:
+            return FlowControlOverflowError(
+                number, f"the peer of {whom} has no room for a PDU that long", interface
+            )
+        case errno.EBADMSG if sending:
+            return FlowControlError(
+                number,
+                f"the peer of {whom} sent flow control that is too short, unknown or filled up"
+                " otherwise than expected",
+                interface,
+            )
+        case errno.EBADMSG:
+            return PaddingError(
+                number,
+                f"a frame from {whom} was filled up otherwise than expected (rx_padding=,"
+                " check_padding=)",
+                interface,
+            )
+        case errno.EILSEQ:
+            return SequenceError(
+                number,
+                f"a consecutive frame from {whom} is missing or came twice: the PDU is lost",
+                interface,
+            )
+        case errno.ETIMEDOUT:
+            return ReceptionTimeoutError(
+                number, f"the sender stopped in the middle of a PDU: {whom}", interface
+            )
+        case errno.EPROTO:
+            return ReceptionInterruptedError(
+                number, f"another PDU began in the middle of one: {whom}", interface
+            )
+        case 0:
+            return SendUnconfirmedError(
+                errno.EIO,
+                f"whether the PDU was received is not known, since a reception failed at the same"
+                f" moment: {whom}",
+                interface,
+            )
+        case _:
+            return explain_receive(OSError(number, ""), interface, remedy)
 
 
 def unknown_interface(called: str, name: str | None, known: str = "") -> UnknownInterfaceError:

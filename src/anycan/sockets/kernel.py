@@ -7,20 +7,23 @@ import errno
 import os
 import socket
 import struct
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from anycan.sockets.errors import explain_open, unknown_interface
-from anycan.wire.constants import AF_CAN, MSG_DONTWAIT
+from anycan.wire.constants import AF_CAN, CAN_BCM, CAN_ISOTP, MSG_DONTWAIT
+from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU
 from anycan.wire.messages import SOCKADDR_CAN_SIZE, MessageBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ARPHRD_CAN: Final = "280"  # linux/if_arp.h
 _SIOCGIFMTU: Final = 0x8921  # linux/sockios.h
 _SEND_BATCH: Final = 64
+_MAXIMUM_PDU: Final = Path("/sys/module/can_isotp/parameters/max_pdu_size")
 _HEADER_SIZE: Final = struct.calcsize("@PIPNPNi0PI0P")  # struct mmsghdr
 
 
@@ -64,6 +67,17 @@ class KernelNetwork:
             except OSError:  # it went away in between
                 return None
         return int(struct.unpack_from("16xi", answer)[0])
+
+    @property
+    def max_pdu_size(self) -> int:
+        """The most bytes in a PDU of ISO-TP: the parameter of the kernel's module can-isotp.
+
+        8300 unless it was set, 4095 to 1,049,600: ``modprobe can-isotp max_pdu_size=1000000``.
+        """
+        try:
+            return int(_MAXIMUM_PDU.read_text())
+        except (OSError, ValueError):  # not loaded yet, or before Linux 6.3
+            return DEFAULT_MAXIMUM_PDU
 
     def remedy(self, interface: str, mtu: int | None = None) -> str:
         """Say how a user brings an interface up, or gives it another MTU, while it is down."""
@@ -156,6 +170,7 @@ class KernelDescriptor:
             self._socket = socket.socket(AF_CAN, kind, protocol)
         except OSError as error:
             raise explain_open(error, module) from None
+        self._closes_at_once = protocol not in {CAN_BCM, CAN_ISOTP}
         self._library = _c_library()
         self._socket.setblocking(False)
         self._fd = self._socket.fileno()
@@ -278,12 +293,21 @@ class KernelDescriptor:
                 return position
         return count
 
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+    def close(self) -> Callable[[], object] | None:
+        """Close the socket.
+
+        Returns:
+            What is left to be done: to close a socket of the broadcast manager or of ISO-TP waits
+            until no processor handles a frame for it, and for the end of an ISO-TP transfer.
+        """
         # The number may soon be another socket's: nothing here may touch it any more.
         self._fd = -1
         self._buffer = None
+        if self._closes_at_once:
+            self._socket.close()
+            return None
+        fd = self._socket.detach()
+        return partial(os.close, fd) if fd >= 0 else None
 
 
 class _Outbox:

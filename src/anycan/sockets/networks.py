@@ -74,6 +74,6 @@ def open_descriptor(network: Network, kind: int, protocol: int, module: str) -> 
         case KernelNetwork():
             return KernelDescriptor(kind, protocol, module)
         case UserNetwork():
-            return UserDescriptor(network, protocol, module)
+            return UserDescriptor.on(network, protocol, module)
         case _:
             raise TypeError(f"anycan cannot open sockets on {network!r}")

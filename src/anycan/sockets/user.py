@@ -11,12 +11,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from anycan.exceptions import CanOSError
 from anycan.sockets.errors import explain_open
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anycan.network.core.socket import SocketCore
     from anycan.network.user import UserNetwork
@@ -30,20 +33,20 @@ class UserDescriptor:
     """A socket of a user-space network: a :class:`~anycan.sockets.descriptor.Descriptor`.
 
     Args:
-        network: Where.
-        protocol: ``CAN_RAW`` or ``CAN_BCM``.
-        module: What the kernel calls that, for the error message.
+        open_core: Opens the socket; it is given what to call when the socket may have become
+            readable or writable, or no longer is.
+        now_ns: Gives the time, in nanoseconds since the epoch.
 
     Raises:
-        NetworkUnavailableError: The network is closed.
-        ProtocolUnavailableError: It has no such sockets.
+        CanOSError: There are no descriptors left.
     """
 
-    def __init__(self, network: UserNetwork, protocol: int, module: str) -> None:
-        try:
-            self._socket = network._open_socket(protocol, self._changed)  # noqa: SLF001 - hidden from users alone
-        except OSError as error:
-            raise explain_open(error, module) from None
+    def __init__(
+        self,
+        open_core: Callable[[Callable[[], object]], SocketCore],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._socket = open_core(self._changed)
         self._core: SocketCore | _ClosedCore = self._socket
         try:
             self._own, self._peer = socket.socketpair()
@@ -55,7 +58,28 @@ class UserDescriptor:
         self._own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         self._readable = False
         self._writable = True
-        self._now_ns = network._now_ns  # noqa: SLF001 - hidden from users alone
+        self._now_ns = now_ns
+
+    @classmethod
+    def on(cls, network: UserNetwork, protocol: int, module: str) -> UserDescriptor:
+        """Open a socket of a network.
+
+        Args:
+            network: Where.
+            protocol: ``CAN_RAW`` and its like.
+            module: What the kernel calls that, for the error message.
+
+        Raises:
+            NetworkUnavailableError: The network is closed.
+            ProtocolUnavailableError: It has no such sockets.
+        """
+        try:
+            open_core = partial(network._open_socket, protocol)  # noqa: SLF001 - hidden from users alone
+            return cls(open_core, network._now_ns)  # noqa: SLF001 - hidden from users alone
+        except CanOSError:
+            raise
+        except OSError as error:
+            raise explain_open(error, module) from None
 
     def fileno(self) -> int:
         """Give the descriptor to poll; -1: it is closed."""

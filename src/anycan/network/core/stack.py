@@ -80,8 +80,16 @@ class Stack:
     def _deadline_changed(self) -> None:
         self.clock.changed()
 
-    def add(self, name: str, device: Device, mtu: int = DEFAULT_MTU) -> Interface:
+    def add(
+        self, name: str, device: Device, mtu: int = DEFAULT_MTU, index: int | None = None
+    ) -> Interface:
         """Add an interface, down.
+
+        Args:
+            name: Its name.
+            device: What carries its frames.
+            mtu: Its MTU.
+            index: Its index, where another network has given it one; None: the next.
 
         Raises:
             OSError: EEXIST, or EINVAL for an MTU that the device cannot have.
@@ -90,7 +98,7 @@ class Stack:
             raise failure(errno.EEXIST)
         if not device.supports_mtu(mtu):
             raise failure(errno.EINVAL)
-        self._last_index += 1
+        self._last_index = self._last_index + 1 if index is None else index
         interface = Interface(self._last_index, name, mtu, device, self.any_lists, self.afterwards)
         self.by_index[interface.index] = self.by_name[name] = interface
         return interface

@@ -1,0 +1,43 @@
+"""Closing a descriptor without waiting for it in the event loop.
+
+To close a socket of the broadcast manager or of ISO-TP, the kernel waits until no processor handles
+a frame for it, and for the end of an ISO-TP transfer. So a thread does that.
+"""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def finish_in_background(rest: Callable[[], object] | None) -> None:
+    """Do what is left to be done, for whoever cannot wait.
+
+    Args:
+        rest: What closing a socket gave.
+    """
+    if rest is not None:
+        # No daemon: a program that ends waits for it, a second at the most.
+        Thread(target=rest, name="anycan closing a socket").start()
+
+
+async def finish(rest: Callable[[], object] | None, *, shield: bool = True) -> None:
+    """Wait until what is left to be done has been done.
+
+    Args:
+        rest: What closing a socket gave.
+        shield: Wait though the task is cancelled; else it is then done in the background.
+    """
+    if rest is None:
+        await checkpoint()
+        return
+    with anyio.CancelScope(shield=shield):
+        # Its own limiter: closing a socket that is busy takes its time, and holds up nobody else.
+        limiter = anyio.CapacityLimiter(1)
+        await anyio.to_thread.run_sync(rest, abandon_on_cancel=True, limiter=limiter)
