@@ -18,7 +18,9 @@ from anycan.endpoints.bcm_values import (
 )
 from anycan.endpoints.isotp import IsotpLink, open_isotp
 from anycan.endpoints.isotp_functional import FunctionalRequest, functional_request
+from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_server import serve_isotp
+from anycan.endpoints.isotp_transport import IsotpTransport, create_isotp_transport
 from anycan.endpoints.isotp_values import IsotpAttribute, IsotpStatistics
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.raw import RawEndpoint, open_raw
@@ -121,9 +123,11 @@ __all__ = [
     "IsotpAttribute",
     "IsotpError",
     "IsotpLink",
+    "IsotpProtocol",
     "IsotpReceiveError",
     "IsotpSendError",
     "IsotpStatistics",
+    "IsotpTransport",
     "KernelNetwork",
     "LogFormatter",
     "LogParseError",
@@ -161,6 +165,7 @@ __all__ = [
     "Watch",
     "XlFrame",
     "create_bcm_transport",
+    "create_isotp_transport",
     "create_raw_transport",
     "describe_error",
     "functional_request",

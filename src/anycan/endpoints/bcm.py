@@ -14,6 +14,7 @@ from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
 from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
 from anycan.endpoints.bcm_values import BcmAttribute, BcmStatistics
+from anycan.endpoints.closing import finish, finish_in_background
 from anycan.endpoints.pacing import Pacer
 from anycan.exceptions import OperationError
 from anycan.sockets.errors import interface_removed
@@ -298,13 +299,12 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
 
     async def aclose(self) -> None:
         """Close the endpoint: all operations end, and who waits gets ClosedResourceError."""
-        self._lines.close()
-        await checkpoint()
+        await finish(self._lines.close())
 
     def __del__(self) -> None:
         if hasattr(self, "_lines") and not self._lines.closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self._lines.close()
+            finish_in_background(self._lines.close())
 
     def __repr__(self) -> str:
         state = " closed" if self._lines.closed else ""
@@ -351,4 +351,6 @@ async def open_bcm(
     try:
         yield endpoint
     finally:
-        endpoint._lines.close()  # noqa: SLF001 - aclose() without the checkpoint, which may be cancelled
+        rest = endpoint._lines.close()  # noqa: SLF001 - aclose() without its checkpoint, which may be cancelled
+        if rest is not None:
+            await finish(rest)

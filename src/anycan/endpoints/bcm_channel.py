@@ -18,7 +18,7 @@ from anycan.endpoints.inbox import open_inbox
 from anycan.exceptions import CanOSError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from anycan.sockets.bcm import BcmNews, BcmSocket
 
@@ -121,10 +121,15 @@ class Channel:
         if self._reader is not None:
             self._reader.wake()
 
-    def close(self) -> None:
-        """Close the socket: all operations end, and who waits is woken."""
+    def close(self) -> Callable[[], object] | None:
+        """Close the socket: all operations end, and who waits is woken.
+
+        Returns:
+            What is left to be done, in a thread; None: nothing.
+        """
         self._inbox.close()
         with contextlib.suppress(anyio.NoEventLoopError):  # then nobody waits
             anyio.notify_closing(self._socket.fd)
-        self._socket.close()
+        rest = self._socket.close()
         self.operations.close()
+        return rest

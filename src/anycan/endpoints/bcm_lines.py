@@ -7,11 +7,13 @@ interface is gone. A socket that is connected to the interface is told both.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import anyio
 
 from anycan.endpoints.bcm_values import BcmStatistics
+from anycan.endpoints.closing import finish_in_background
 from anycan.exceptions import OperationError
 from anycan.sockets.bcm import BcmSocket
 from anycan.sockets.common import find_interface
@@ -36,8 +38,12 @@ class Line(Protocol):
     operations: Operations
     overflowed: int
 
-    def close(self) -> None:
-        """Close the socket; all operations end."""
+    def close(self) -> Callable[[], object] | None:
+        """Close the socket; all operations end.
+
+        Returns:
+            What is left to be done, in a thread; None: nothing.
+        """
         ...
 
 
@@ -128,7 +134,7 @@ class Lines(Generic[LineT]):
         for index, line in list(self._lines.items()):
             if index and self.network.interface_name(index) is None:
                 line.operations.drain()  # who waits is told so
-                line.close()
+                finish_in_background(line.close())
                 self._past.append(_statistics(line))
                 del self._lines[index]
         if self._past:
@@ -138,13 +144,31 @@ class Lines(Generic[LineT]):
         """Give the counters since the endpoint was opened; also after it was closed."""
         return _total([*self._past, *map(_statistics, self._lines.values())])
 
-    def close(self) -> None:
-        """Close all sockets; a second time does nothing."""
-        if not self.closed:
-            self.closed = True
-            with ExitStack() as stack:  # each, though another fails
-                for line in self._lines.values():
-                    stack.callback(line.close)
+    def close(self) -> Callable[[], object] | None:
+        """Close all sockets; a second time does nothing.
+
+        Returns:
+            What is left to be done, in a thread; None: nothing.
+        """
+        if self.closed:
+            return None
+        self.closed = True
+        rests: list[Callable[[], object]] = []
+
+        def close(line: LineT) -> None:
+            rest = line.close()
+            if rest is not None:
+                rests.append(rest)
+
+        with ExitStack() as stack:  # each, though another fails
+            for line in self._lines.values():
+                stack.callback(close, line)
+        return partial(_each, rests) if rests else None
+
+
+def _each(calls: list[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
 
 
 def _statistics(line: Line) -> BcmStatistics:

@@ -22,6 +22,7 @@ from anycan.endpoints.bcm_handles import (
 from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
 from anycan.endpoints.bcm_operations import Listener, Operations
+from anycan.endpoints.closing import finish_and_tell, finish_in_background
 from anycan.endpoints.registration import Registration
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.networks import resolve_network
@@ -78,10 +79,11 @@ class _Line:
             self.operations.fail(error)
         self._transport._deliver()  # noqa: SLF001 - its other half
 
-    def close(self) -> None:
+    def close(self) -> Callable[[], object] | None:
         self._registration.close()
-        self._socket.close()
+        rest = self._socket.close()
         self.operations.close()
+        return rest
 
 
 class _Count(Expiry):
@@ -405,13 +407,13 @@ class BcmTransport(asyncio.BaseTransport):
             return
         self._closed = True
         self._calls.clear()
-        self._lines.close()
-        self._loop.call_soon(self._protocol.connection_lost, error)
+        rest = self._lines.close()
+        finish_and_tell(self._loop, rest, self._protocol.connection_lost, error)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True) and hasattr(self, "_lines"):
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self._lines.close()
+            finish_in_background(self._lines.close())
 
     def __repr__(self) -> str:
         state = " closed" if self._closed else ""

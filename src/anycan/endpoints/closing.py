@@ -6,6 +6,7 @@ a frame for it, and for the end of an ISO-TP transfer. So a thread does that.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 
@@ -25,6 +27,32 @@ def finish_in_background(rest: Callable[[], object] | None) -> None:
     if rest is not None:
         # No daemon: a program that ends waits for it, a second at the most.
         Thread(target=rest, name="anycan closing a socket").start()
+
+
+def finish_and_tell(
+    loop: asyncio.AbstractEventLoop,
+    rest: Callable[[], object] | None,
+    callback: Callable[[Exception | None], object],
+    error: Exception | None,
+) -> None:
+    """Do what is left to be done, and have the loop call back then.
+
+    Args:
+        loop: Of asyncio.
+        rest: What closing a socket gave.
+        callback: A protocol's ``connection_lost``.
+        error: Its argument.
+    """
+    if rest is None:
+        loop.call_soon(callback, error)
+        return
+
+    def run() -> None:
+        rest()
+        with suppress(RuntimeError):  # the loop has been closed: there is nobody to tell
+            loop.call_soon_threadsafe(callback, error)
+
+    finish_in_background(run)
 
 
 async def finish(rest: Callable[[], object] | None, *, shield: bool = True) -> None:

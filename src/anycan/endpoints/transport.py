@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import warnings
 from collections import deque
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
 
+from anycan.endpoints.base_transport import BaseCanTransport, running_loop
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.registration import Registration
@@ -22,6 +22,7 @@ from anycan.sockets.raw import SEND_BATCH, RawSocket
 from anycan.sockets.raw_options import RawOptions
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterable
 
     from anycan.filter import CanFilter, Filter
@@ -29,63 +30,39 @@ if TYPE_CHECKING:
     from anycan.network.base import Network
     from anycan.wire.options import VcidOptions
 
-_HIGH_WATER: Final = 256
 _ProtocolType = TypeVar("_ProtocolType", bound="CanProtocol")
 
 
-class RawTransport(asyncio.BaseTransport):
+class RawTransport(BaseCanTransport):
     """Raw CAN as an asyncio transport. Made by :func:`create_raw_transport`.
 
     What ``get_extra_info`` knows: ``"interface"`` (a name; None: all), ``"interface_index"``,
     ``"network"`` and ``"fd"``.
     """
 
+    protocol_class = CanProtocol
+
     def __init__(
         self, loop: asyncio.AbstractEventLoop, socket: RawSocket, protocol: CanProtocol
     ) -> None:
-        super().__init__(
-            {
-                "interface": socket.interface,
-                "interface_index": socket.index,
-                "network": socket.network,
-            }
-        )
-        self._loop = loop
+        super().__init__(loop, socket, protocol)
         self._socket = socket
-        self._protocol = protocol
         self._incoming: deque[AnyFrame] = deque()
         self._outgoing: deque[tuple[AnyFrame, str | int | None]] = deque()
         self._pacer = Pacer()
         self._retry: asyncio.Handle | None = None
         self._registration = Registration(loop, socket.fd, self._on_readable)
         self._reading_paused = False
-        self._writing_paused = False
         self._closing = False
         self._closed = False
         self._errors = 0
         self._discarded = 0
-        self._high = _HIGH_WATER
-        self._low = _HIGH_WATER // 4
 
     def begin(self) -> None:
         """Tell the protocol that the transport is there, and start to read."""
         self._socket.on_pending_error = self._tell_pending
-        self._protocol.connection_made(self)
+        self._called.connection_made(self)
         self._update_reader()
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Give the protocol that is called."""
-        return self._protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Have another protocol called from now on.
-
-        Raises:
-            TypeError: It is no :class:`CanProtocol`.
-        """
-        if not isinstance(protocol, CanProtocol):
-            raise TypeError(f"a CanProtocol is needed, not {protocol!r}")
-        self._protocol = protocol
 
     # Reading
 
@@ -108,11 +85,7 @@ class RawTransport(asyncio.BaseTransport):
 
     def _deliver(self) -> None:
         while self._incoming and self.is_reading():
-            frame = self._incoming.popleft()
-            try:
-                self._protocol.frame_received(frame)
-            except Exception as error:  # noqa: BLE001 - the protocol's own; it is reported
-                self._report("frame_received() failed", error)
+            self._call("frame_received", self._incoming.popleft())
         self._update_reader()
 
     def pause_reading(self) -> None:
@@ -164,23 +137,6 @@ class RawTransport(asyncio.BaseTransport):
         self._outgoing.append((frame, interface))
         self._update_writing()
 
-    def _update_writing(self) -> None:
-        """Tell the protocol to pause or to resume, by the water marks."""
-        waiting = len(self._outgoing)
-        if waiting > self._high and not self._writing_paused:
-            self._writing_paused = True
-            self._call("pause_writing")
-        elif waiting <= self._low and self._writing_paused:
-            self._writing_paused = False
-            self._call("resume_writing")
-
-    def _call(self, name: str, *arguments: object) -> None:
-        """Call a method of the protocol; what it raises is reported."""
-        try:
-            getattr(self._protocol, name)(*arguments)
-        except Exception as error:  # noqa: BLE001 - the protocol's own; it is reported
-            self._report(f"{name}() failed", error)
-
     def _wait_for_room(self, error: BlockingIOError) -> None:
         """Try again once the send buffer (which poll sees) or the interface's queue has room."""
         if error.errno == errno.ENOBUFS:
@@ -227,29 +183,6 @@ class RawTransport(asyncio.BaseTransport):
     def get_write_buffer_size(self) -> int:
         """Give the number of frames that wait to be sent."""
         return len(self._outgoing)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Give the low and the high water mark, in frames."""
-        return self._low, self._high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is told to pause and to resume writing.
-
-        Args:
-            high: Frames waiting above which writing pauses; None: 4 times ``low``, else 256.
-            low: Frames waiting down to which it resumes; None: a quarter of ``high``.
-
-        Raises:
-            ValueError: Not ``high >= low >= 0``.
-        """
-        if high is None:
-            high = _HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high}) is at least low ({low}), which is at least 0")
-        self._high, self._low = high, low
-        self._update_writing()
 
     # Filters, counters
 
@@ -305,20 +238,6 @@ class RawTransport(asyncio.BaseTransport):
         elif not self._closed:
             self._call("error_received", error)
 
-    def _report(self, message: str, error: Exception) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": f"{type(self._protocol).__name__}.{message}",
-                "exception": error,
-                "transport": self,
-                "protocol": self._protocol,
-            }
-        )
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give ``"interface"``, ``"interface_index"``, ``"network"`` or ``"fd"`` (-1: closed)."""
-        return self._socket.fd if name == "fd" else super().get_extra_info(name, default)
-
     def is_closing(self) -> bool:
         """Tell whether the transport is closed or closing."""
         return self._closing
@@ -345,7 +264,7 @@ class RawTransport(asyncio.BaseTransport):
         self._stop_writing()
         self._registration.close()
         self._socket.close()
-        self._loop.call_soon(self._protocol.connection_lost, error)
+        self._loop.call_soon(self._called.connection_lost, error)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -440,12 +359,7 @@ async def create_raw_transport(
         receive_buffer=receive_buffer,
         send_buffer=send_buffer,
     )
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(
-            "transports are asyncio's own, and no loop of asyncio runs here: use open_raw()"
-        ) from None
+    loop = running_loop("open_raw()")
     protocol = protocol_factory()
     socket = RawSocket(resolve_network(network), interface, options)
     transport = RawTransport(loop, socket, protocol)

@@ -163,6 +163,17 @@ class IsotpSocket(CanSocket):
 
     # Sending
 
+    def check(self, pdu: bytes) -> None:
+        """Check whether a PDU could be sent at all.
+
+        Raises:
+            PduError: It is empty, or too long.
+        """
+        if not pdu:
+            raise PduError("a PDU has at least one byte")
+        if len(pdu) > self.maximum_pdu:
+            raise self._too_long(pdu)
+
     def send(self, pdu: bytes) -> None:
         """Begin to send a PDU.
 
@@ -172,8 +183,7 @@ class IsotpSocket(CanSocket):
             InterfaceDownError: The interface is down; nothing was sent.
             InterfaceRemovedError: The interface is gone.
         """
-        if not pdu:
-            raise PduError("a PDU has at least one byte")
+        self.check(pdu)
         told_down = False
         while True:
             try:

@@ -1,0 +1,355 @@
+"""ISO-TP as an asyncio transport and protocol."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+import anyio
+
+from anycan.endpoints.base_transport import BaseCanTransport, running_loop
+from anycan.endpoints.closing import finish_and_tell, finish_in_background
+from anycan.endpoints.isotp_opening import open_isotp_socket
+from anycan.endpoints.isotp_protocol import IsotpProtocol
+from anycan.endpoints.isotp_values import IsotpStatistics
+from anycan.endpoints.pacing import Pacer
+from anycan.endpoints.registration import Registration
+from anycan.exceptions import CanOSError, InterfaceRemovedError, PduError
+from anycan.sockets.isotp_options import IsotpSocketOptions
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from anycan.network.base import Network
+    from anycan.sockets.isotp import IsotpSocket
+    from anycan.wire.isotp_address import Address
+
+_HIGH_WATER: Final = 16  # PDUs
+_LOOK_AGAIN: Final = 0.05  # seconds; some kernels (6.2 to 6.5) do not tell the end of a transfer
+_ProtocolType = TypeVar("_ProtocolType", bound=IsotpProtocol)
+
+
+class IsotpTransport(BaseCanTransport):
+    """ISO-TP as an asyncio transport. Made by :func:`create_isotp_transport`.
+
+    What ``get_extra_info`` knows: ``"interface"``, ``"interface_index"``, ``"network"``, ``"fd"``,
+    ``"address"`` and ``"implementation"``.
+    """
+
+    protocol_class = IsotpProtocol
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        socket: IsotpSocket,
+        implementation: Literal["socket", "engine"],
+        protocol: IsotpProtocol,
+    ) -> None:
+        super().__init__(loop, socket, protocol, _HIGH_WATER)
+        self._socket = socket
+        self._implementation = implementation
+        self._incoming: deque[bytes] = deque()
+        self._outgoing: deque[bytes] = deque()  # the first one is being sent
+        self._pacer = Pacer()
+        self._vain = 0
+        self._retry: asyncio.Handle | None = None
+        self._registration = Registration(loop, socket.fd, self._on_readable)
+        self._reading_paused = False
+        self._closing = False
+        self._closed = False
+        self._discarded = 0
+
+    def begin(self) -> None:
+        """Tell the protocol that the transport is there, and start to read."""
+        self._socket.on_pending_error = self._tell
+        self._called.connection_made(self)
+        self._update_reader()
+
+    # Reading
+
+    def _update_reader(self) -> None:
+        if self.is_reading() and not self._incoming:
+            self._registration.start_reading()
+        else:
+            self._registration.stop_reading()
+
+    def _on_readable(self) -> None:
+        try:
+            self._incoming.extend(self._socket.receive())
+        except BlockingIOError:  # an error of what is being sent was to be read, or has been
+            self._registration.renew()
+            return
+        except CanOSError as error:
+            self._registration.renew()
+            self._tell(error)
+            return
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._incoming and self.is_reading():
+            self._call("pdu_received", self._incoming.popleft())
+        self._update_reader()
+
+    def pause_reading(self) -> None:
+        """Call ``pdu_received`` no more; what comes waits in the socket's receive buffer."""
+        self._reading_paused = True
+        self._update_reader()
+
+    def resume_reading(self) -> None:
+        """Call ``pdu_received`` again."""
+        self._reading_paused = False
+        self._loop.call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        """Tell whether PDUs are being delivered."""
+        return not (self._reading_paused or self._closing)
+
+    # Writing
+
+    def send(self, pdu: bytes) -> None:
+        """Send a PDU, now or once those before it have been sent; it never waits.
+
+        What became of it, ``pdu_sent`` or ``send_failed`` tell. A protocol that sends much heeds
+        ``pause_writing``: what it sends beyond that is kept in memory.
+
+        Args:
+            pdu: 1 byte to ``max_pdu_size``.
+
+        Raises:
+            PduError: It is empty, or too long.
+            TypeError: It is not bytes.
+            ClosedResourceError: The transport is closed or closing.
+        """
+        if self._closing:
+            raise anyio.ClosedResourceError
+        pdu = memoryview(pdu).tobytes()
+        self._socket.check(pdu)
+        self._outgoing.append(pdu)
+        if len(self._outgoing) == 1:
+            self._begin_next()
+        self._update_writing()
+
+    def _begin_next(self) -> None:
+        """Begin to send what comes next."""
+        self._stop_waiting()
+        if not self._outgoing or self._closed:
+            return
+        try:
+            self._socket.send(self._outgoing[0])
+        except BlockingIOError:
+            self._retry = self._loop.call_later(self._pacer.delay(), self._begin_next)
+        except (CanOSError, PduError) as error:
+            self._loop.call_soon(self._end, error)  # later, so that it may be sent again from there
+        else:
+            self._vain = 0
+            self._retry = self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Find out whether what was being sent has been sent."""
+        self._stop_waiting()
+        if self._closed:
+            return
+        try:
+            sent = self._socket.sent()
+        except CanOSError as error:
+            self._registration.renew()
+            self._end(error)
+            return
+        if sent:
+            self._end(None)
+            return
+        # Poll may say so too early: when an error comes, and on kernels before 6.2 always.
+        self._vain += 1
+        if self._vain <= 2:
+            self._registration.start_writing(self._look)
+            self._retry = self._loop.call_later(_LOOK_AGAIN, self._look)
+        else:
+            self._retry = self._loop.call_later(self._pacer.delay(), self._look)
+
+    def _stop_waiting(self) -> None:
+        self._registration.stop_writing()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _end(self, error: Exception | None) -> None:
+        """Tell what became of the first one, and go on with the next."""
+        if self._closed:
+            return
+        pdu = self._outgoing.popleft()
+        self._pacer.progress()
+        if isinstance(error, InterfaceRemovedError):
+            self._lose(error)
+            return
+        if error is None:
+            self._call("pdu_sent", pdu)
+        else:
+            self._call("send_failed", pdu, error)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send the next one, unless the protocol has closed the transport."""
+        if self._outgoing:
+            self._begin_next()
+        elif self._closing:
+            self._lose(None)
+        if not self._closed:
+            self._update_writing()
+
+    def get_write_buffer_size(self) -> int:
+        """Give the number of PDUs that wait to be sent, and of the one that is being sent."""
+        return len(self._outgoing)
+
+    # Counters
+
+    def statistics(self) -> IsotpStatistics:
+        """Give the counters since the transport was made; also after it was closed."""
+        socket = self._socket
+        return IsotpStatistics(
+            received=socket.received,
+            sent=socket.pdus_sent,
+            dropped=socket.dropped,
+            malformed=socket.malformed,
+            errors=socket.errors,
+            waiting=len(self._incoming),
+            discarded=self._discarded,
+        )
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Give what the class says it knows; ``"fd"`` is -1 when it is closed."""
+        match name:
+            case "address":
+                return self._socket.address
+            case "implementation":
+                return self._implementation
+            case _:
+                return super().get_extra_info(name, default)
+
+    # Ending
+
+    def _tell(self, error: CanOSError) -> None:
+        if isinstance(error, InterfaceRemovedError):
+            self._lose(error)
+        elif not self._closed:
+            self._call("error_received", error)
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed or closing."""
+        return self._closing
+
+    def close(self) -> None:
+        """Stop reading, send what waits to be sent, then close."""
+        if not self._closing:
+            self._closing = True
+            self._update_reader()
+            if not self._outgoing:
+                self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once; what waits to be sent is dropped."""
+        self._lose(None)
+
+    def _lose(self, error: CanOSError | None) -> None:
+        if self._closed:
+            return
+        self._closing = self._closed = True
+        self._discarded = len(self._incoming)
+        self._incoming.clear()
+        self._outgoing.clear()
+        self._stop_waiting()
+        self._registration.close()
+        rest = self._socket.close()
+        finish_and_tell(self._loop, rest, self._called.connection_lost, error)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            finish_in_background(self._socket.close())
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closed else " closing" if self._closing else ""
+        return f"<IsotpTransport {self._socket.interface} {self._socket.address!r}{state}>"
+
+
+async def create_isotp_transport(
+    protocol_factory: Callable[[], _ProtocolType],
+    interface: str | int,
+    *,
+    tx_id: int | None = None,
+    rx_id: int | None = None,
+    address: Address | None = None,
+    implementation: Literal["auto", "socket", "engine"] = "auto",
+    max_pdu_size: int | None = None,
+    network: Network | str | None = None,
+    **options: Any,
+) -> tuple[IsotpTransport, _ProtocolType]:
+    r"""Open ISO-TP as an asyncio transport with a protocol (asyncio and uvloop alone).
+
+    Args:
+        protocol_factory: Makes the protocol: a subclass of :class:`IsotpProtocol`, or a function.
+        interface: As for :func:`open_isotp`, and so are the rest.
+        tx_id: See :func:`open_isotp`.
+        rx_id: See :func:`open_isotp`.
+        address: See :func:`open_isotp`.
+        implementation: See :func:`open_isotp`.
+        max_pdu_size: See :func:`open_isotp`.
+        network: See :func:`open_isotp`.
+        **options: The rest of what :func:`open_isotp` takes, such as ``padding=``.
+
+    Returns:
+        The transport and the protocol, after ``connection_made``. Close the transport.
+
+    Raises:
+        AddressError: As :func:`open_isotp`, and so are the rest.
+        UnknownInterfaceError: As :func:`open_isotp`.
+        NotACanInterfaceError: As :func:`open_isotp`.
+        FrameNotSupportedError: As :func:`open_isotp`.
+        ProtocolUnavailableError: As :func:`open_isotp`.
+        CanPermissionError: As :func:`open_isotp`.
+        NetworkUnavailableError: As :func:`open_isotp`.
+        CanOSError: As :func:`open_isotp`.
+        ValueError: As :func:`open_isotp`.
+        TypeError: As :func:`open_isotp`, or an option that it does not know.
+        RuntimeError: The running loop is not asyncio's: a transport is asyncio's own.
+
+    Example:
+        >>> class Ecu(IsotpProtocol):
+        ...     def connection_made(self, transport: IsotpTransport) -> None:
+        ...         self.transport = transport
+        ...     def pdu_received(self, pdu: bytes) -> None:
+        ...         self.transport.send(bytes((pdu[0] + 0x40,)) + pdu[1:])
+        >>> async def main() -> None:
+        ...     async with UserNetwork() as network:
+        ...         network.add_vcan("vcan0")
+        ...         transport, _ = await create_isotp_transport(
+        ...             Ecu, "vcan0", tx_id=0x7E8, rx_id=0x7E0, network=network
+        ...         )
+        ...         async with open_isotp(
+        ...             "vcan0", tx_id=0x7E0, rx_id=0x7E8, network=network
+        ...         ) as tester:
+        ...             print((await tester.request(b"\x3e\x00", timeout=1.0)).hex())
+        ...         transport.close()
+        >>> asyncio.run(main())
+        7e00
+    """
+    loop = running_loop("open_isotp()")
+    protocol = protocol_factory()
+    socket, used = open_isotp_socket(
+        network,
+        interface,
+        address,
+        tx_id,
+        rx_id,
+        IsotpSocketOptions(**options),
+        implementation,
+        max_pdu_size,
+    )
+    transport = IsotpTransport(loop, socket, used, protocol)
+    try:
+        transport.begin()
+    except BaseException:
+        transport.abort()
+        raise
+    return transport, protocol
