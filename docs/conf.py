@@ -7,6 +7,8 @@ import re
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
+import anycan
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -57,6 +59,11 @@ _MADE_BY_FUNCTIONS = {
     "anycan.CyclicOperation",
     "anycan.CyclicTask",
     "anycan.Filter",
+    "anycan.FunctionalRequest",
+    "anycan.IsotpLink",
+    "anycan.IsotpRecord",
+    "anycan.IsotpStatistics",
+    "anycan.IsotpTransport",
     "anycan.KernelNetwork",
     "anycan.Network",
     "anycan.RawEndpoint",
@@ -106,8 +113,24 @@ def _shorten_signature(
     )
 
 
+def _hide_internal_bases(
+    _app: Sphinx, _name: str, _object: Any, _options: Any, bases: list[Any]
+) -> None:
+    """Show, in the place of a base that is not public, the bases that it has itself."""
+    bases[:] = [
+        shown for base in bases for shown in (base.__bases__ if _is_internal(base) else [base])
+    ]
+
+
+def _is_internal(base: Any) -> bool:
+    """Tell whether it is a class of anycan that is not public."""
+    ours = isinstance(base, type) and base.__module__.startswith("anycan.")
+    return ours and base.__name__ not in anycan.__all__
+
+
 def setup(app: Sphinx) -> None:
     """Connect the functions above; Sphinx calls this."""
     app.connect("autodoc-process-docstring", _keep, priority=400)
     app.connect("autodoc-process-docstring", _give_back, priority=600)
     app.connect("autodoc-process-signature", _shorten_signature)
+    app.connect("autodoc-process-bases", _hide_internal_bases)

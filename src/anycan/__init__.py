@@ -19,13 +19,16 @@ from anycan.endpoints.bcm_values import (
 from anycan.endpoints.isotp import IsotpLink, open_isotp
 from anycan.endpoints.isotp_functional import FunctionalRequest, functional_request
 from anycan.endpoints.isotp_protocol import IsotpProtocol
-from anycan.endpoints.isotp_server import serve_isotp
+from anycan.endpoints.isotp_server import IsotpRequest, serve_isotp
 from anycan.endpoints.isotp_transport import IsotpTransport, create_isotp_transport
 from anycan.endpoints.isotp_values import IsotpAttribute, IsotpStatistics
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.raw import RawEndpoint, open_raw
 from anycan.endpoints.statistics import RawAttribute, RawStatistics
 from anycan.endpoints.transport import RawTransport, create_raw_transport
+from anycan.engine.isotp_guess import guess_connections
+from anycan.engine.isotp_monitor import IsotpMonitor
+from anycan.engine.isotp_record import IsotpRecord
 from anycan.exceptions import (
     AddressError,
     CanError,
@@ -123,8 +126,11 @@ __all__ = [
     "IsotpAttribute",
     "IsotpError",
     "IsotpLink",
+    "IsotpMonitor",
     "IsotpProtocol",
     "IsotpReceiveError",
+    "IsotpRecord",
+    "IsotpRequest",
     "IsotpSendError",
     "IsotpStatistics",
     "IsotpTransport",
@@ -169,6 +175,7 @@ __all__ = [
     "create_raw_transport",
     "describe_error",
     "functional_request",
+    "guess_connections",
     "kernel",
     "open_bcm",
     "open_isotp",

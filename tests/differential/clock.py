@@ -53,8 +53,8 @@ class ManualClock:
     def advance_to(self, when: int, timers: Timers) -> None:
         """Move the time, and run each timer at the time when it is due."""
         while (deadline := timers.deadline) is not None and deadline <= when:
-            self._now = self.last_run = deadline
-            timers.run(deadline)
+            self._now = self.last_run = max(self._now, deadline)
+            timers.run(self._now)
         self._now = when
 
 

@@ -178,7 +178,13 @@ class IsotpLink(UnreliableObjectStream[bytes]):
 
     # Both
 
-    async def request(self, item: bytes, *, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - a peer's time, and so what is asked for
+    async def request(
+        self,
+        item: bytes,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the peer, and so what is asked for
+        final: Callable[[bytes], bool] = bool,
+    ) -> bytes:
         r"""Send a PDU, and wait for the next one that comes.
 
         What came before and nobody took is dropped, so that it is not taken for the reply. Requests
@@ -187,6 +193,9 @@ class IsotpLink(UnreliableObjectStream[bytes]):
         Args:
             item: The PDU, as for :meth:`send`.
             timeout: How long it may take in all, in seconds; None: as long as it takes.
+            final: Tells of what comes whether it is the reply; what is not is dropped, and waiting
+                goes on. UDS's "response pending": ``lambda reply: reply[:1] != b"\x7f" or
+                reply[-1:] != b"\x78"``.
 
         Raises:
             TimeoutError: It took longer.
@@ -218,7 +227,9 @@ class IsotpLink(UnreliableObjectStream[bytes]):
             async with self._request_lock:
                 self._drop_stale()
                 await self.send(item)
-                return await self.receive()
+                while not final(reply := await self.receive()):
+                    self._stale += 1
+                return reply
 
     def _drop_stale(self) -> None:
         with suppress(anyio.WouldBlock):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from anycan.endpoints.isotp import open_isotp
-from anycan.exceptions import AddressError, CanOSError, InterfaceRemovedError
+from anycan.exceptions import AddressError, CanOSError, InterfaceError
 from anycan.wire.isotp_address import Address
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class FunctionalRequest:
         self._waiting: dict[Address, IsotpLink | None] = dict.fromkeys(responders)
         self._deadline = 0.0
         self._done = False
+        self._failure: InterfaceError | None = None
         self.errors: dict[Address, CanOSError] = {}
 
     @property
@@ -116,6 +117,11 @@ class FunctionalRequest:
             reply = link.receive_nowait()
         except anyio.WouldBlock:
             return None
+        except InterfaceError:
+            raise
+        except CanOSError as error:
+            self.errors[address] = error
+            return None
         if self._final(reply):
             del self._waiting[address]
         return reply
@@ -127,14 +133,16 @@ class FunctionalRequest:
                 for address, link in self._waiting.items():
                     if link is not None:
                         tasks.start_soon(self._watch, address, link, tasks.cancel_scope)
+            if self._failure is not None:
+                raise self._failure
             return True
         return False
 
     async def _watch(self, address: Address, link: IsotpLink, scope: anyio.CancelScope) -> None:
         try:
             await link.wait()
-        except InterfaceRemovedError:
-            raise
+        except InterfaceError as error:
+            self._failure = error
         except CanOSError as error:
             self.errors[address] = error
         scope.cancel()
@@ -177,8 +185,8 @@ def functional_request(
         **options: What :func:`open_isotp` takes besides, such as ``padding=``.
 
     Returns:
-        An async iterator of pairs: the responder's address, and its reply. It ends when each of
-        them has replied, or when the time is over; ``missing`` then tells who has not, ``errors``
+        An async iterator of pairs, a responder's address and its reply. It ends when each of them
+        has replied, or when the time is over; ``missing`` then tells who has not, ``errors``
         whose reply was given up in the middle.
 
     Raises:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import attrs
@@ -16,15 +16,53 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from anyio.abc import TaskStatus
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from anycan.endpoints.isotp import IsotpLink
     from anycan.network.base import Network
     from anycan.wire.isotp_address import Address
 
-    IsotpHandler: TypeAlias = Callable[[bytes], Awaitable[bytes | None]]
+    IsotpHandler: TypeAlias = Callable[["IsotpRequest"], Awaitable[bytes | None]]
 
-_FUNCTIONAL_QUEUE: Final = 16  # requests to all, for a handler that is slow
+
+class IsotpRequest(bytes):
+    """A request, as :func:`serve_isotp` hands it to a handler: bytes that know where they are from.
+
+    Attributes:
+        address: The address that was asked, as the server has it.
+        functional: All were asked at once, and not this one alone.
+    """
+
+    address: Address
+    functional: bool
+    _link: IsotpLink
+
+    @classmethod
+    def make(
+        cls, pdu: bytes, address: Address, link: IsotpLink, *, functional: bool
+    ) -> IsotpRequest:
+        """Make one of a PDU."""
+        request = cls(pdu)
+        request.address = address
+        request.functional = functional
+        request._link = link
+        return request
+
+    async def reply(self, pdu: bytes) -> None:
+        r"""Send a reply before the one that the handler returns, such as UDS's "response pending".
+
+        Args:
+            pdu: The reply.
+
+        Raises:
+            IsotpSendError: As :meth:`IsotpLink.send`, and so are the rest.
+            InterfaceError: As :meth:`IsotpLink.send`.
+
+        Example:
+            >>> async def erase(request: IsotpRequest) -> bytes:
+            ...     await request.reply(b"\x7f\x31\x78")
+            ...     return b"\x71" + request[1:]
+        """
+        await self._link.send(pdu)
 
 
 class _Pair:
@@ -32,68 +70,69 @@ class _Pair:
 
     Args:
         link: The connection.
-        address: The address it was given by.
         handler: Answers.
-        on_fault: Is told what went wrong.
+        server: Is told what goes wrong.
     """
 
     def __init__(
-        self,
-        link: IsotpLink,
-        address: Address,
-        handler: IsotpHandler,
-        on_fault: Callable[[Address, CanOSError], object],
+        self, link: IsotpLink, address: Address, handler: IsotpHandler, server: _Server
     ) -> None:
-        self.address = address
         self._link = link
+        self._address = address
         self._handler = handler
-        self._on_fault = on_fault
+        self._server = server
         self._lock = anyio.Lock()
-        self._to_all: MemoryObjectSendStream[bytes]
-        self._from_all: MemoryObjectReceiveStream[bytes]
-        self._to_all, self._from_all = anyio.create_memory_object_stream(_FUNCTIONAL_QUEUE)
 
-    async def serve(self) -> None:
-        """Answer what is asked of this node alone."""
+    async def serve(self, link: IsotpLink | None = None) -> None:
+        """Answer what comes.
+
+        Args:
+            link: Where all are asked at once; None: where this node is.
+        """
+        functional = link is not None
         while True:
             try:
-                request = await self._link.receive()
-            except InterfaceRemovedError:
-                raise
+                pdu = await (link or self._link).receive()
             except CanOSError as error:
-                self._on_fault(self.address, error)
-            else:
+                # What happens to the interface, the other link tells as well.
+                self._server.fault(self._address, error, told=not functional)
+                continue
+            request = IsotpRequest.make(pdu, self._address, self._link, functional=functional)
+            async with self._lock:
                 await self._answer(request)
 
-    def ask(self, request: bytes) -> None:
-        """Take a request to all; what a slow handler has no room for is lost, as on the bus."""
-        with suppress(anyio.WouldBlock):
-            self._to_all.send_nowait(request)
-
-    async def serve_functional(self) -> None:
-        """Answer what is asked of all."""
-        async for request in self._from_all:
-            await self._answer(request)
-
-    async def _answer(self, request: bytes) -> None:
-        async with self._lock:
-            reply = await self._handler(request)
-            if reply is None:
-                return
+    async def _answer(self, request: IsotpRequest) -> None:
+        reply = await self._handler(request)
+        if reply is not None:
             try:
                 await self._link.send(reply)
-            except InterfaceRemovedError:
-                raise
             except CanOSError as error:
-                self._on_fault(self.address, error)
-
-    def close(self) -> None:
-        self._to_all.close()
-        self._from_all.close()
+                self._server.fault(self._address, error)
 
 
-def _ignore(_address: Address, _error: CanOSError) -> None:
-    """Make nothing of a fault."""
+class _Server:
+    """What the pairs of a server share.
+
+    Args:
+        on_fault: Is told what went wrong.
+
+    Attributes:
+        tasks: The pairs' tasks.
+        removed: The interface is gone.
+    """
+
+    def __init__(self, on_fault: Callable[[Address, CanOSError], object] | None) -> None:
+        self._on_fault = on_fault
+        self.tasks = anyio.create_task_group()
+        self.removed: InterfaceRemovedError | None = None
+
+    def fault(self, address: Address, error: CanOSError, *, told: bool = True) -> None:
+        """Take note that something went wrong on the bus."""
+        if isinstance(error, InterfaceRemovedError):
+            self.removed = error
+            self.tasks.cancel_scope.cancel()
+        elif told and self._on_fault is not None:
+            self._on_fault(address, error)
 
 
 async def serve_isotp(
@@ -110,10 +149,12 @@ async def serve_isotp(
     r"""Answer requests over ISO-TP, for one pair of nodes or many, until it is cancelled.
 
     Each pair has its requests answered one after the other; the pairs do not wait for each other.
+    Requests that come meanwhile wait in the socket's receive buffer.
 
     Args:
-        handler: A coroutine function that is given a request and returns the reply, or None for
-            none. Or a mapping of each address to its own.
+        handler: A coroutine function that is given a request (an :class:`IsotpRequest`, which is
+            ``bytes``) and returns the reply, or None for none. Or a mapping of each address to its
+            own.
         interface: Name or index of the interface.
         addresses: The addresses, as this node has them: it sends to ``tx_id`` and receives from
             ``rx_id``. Where ``handler`` is a mapping they stand in there.
@@ -156,41 +197,28 @@ async def serve_isotp(
     """
     handlers = _handlers(handler, addresses)
     options["network"] = network
+    server = _Server(on_fault)
     async with AsyncExitStack() as stack:
-        pairs = []
+        pairs: list[tuple[_Pair, IsotpLink | None]] = []
         for address, one in handlers.items():
             link = await stack.enter_async_context(
                 open_isotp(interface, address=address, **options)
             )
-            pair = _Pair(link, address, one, on_fault or _ignore)
-            stack.callback(pair.close)
-            pairs.append(pair)
-        listener = None
-        if functional is not None:
-            whom = _listening(functional, pairs[0].address)
-            listener = await stack.enter_async_context(
-                open_isotp(interface, address=whom, listen_only=True, **options)
-            )
-        async with anyio.create_task_group() as tasks:
-            for pair in pairs:
+            listener = None
+            if functional is not None:
+                whom = _listening(functional, address)
+                listener = await stack.enter_async_context(
+                    open_isotp(interface, address=whom, listen_only=True, **options)
+                )
+            pairs.append((_Pair(link, address, one, server), listener))
+        async with server.tasks as tasks:
+            for pair, listener in pairs:
                 tasks.start_soon(pair.serve)
-                tasks.start_soon(pair.serve_functional)
-            if listener is not None:
-                tasks.start_soon(_hand_on, listener, pairs)
+                if listener is not None:
+                    tasks.start_soon(pair.serve, listener)
             task_status.started()
-
-
-async def _hand_on(listener: IsotpLink, pairs: list[_Pair]) -> None:
-    """Give each pair what is asked of all."""
-    while True:
-        try:
-            request = await listener.receive()
-        except InterfaceRemovedError:
-            raise
-        except CanOSError:
-            continue  # each pair tells what happens to the interface
-        for pair in pairs:
-            pair.ask(request)
+    if server.removed is not None:
+        raise server.removed
 
 
 def _handlers(

@@ -46,7 +46,8 @@ class IsotpStatistics:
         malformed: PDUs lost because they are longer than ``max_pdu_size`` was when it was opened.
         errors: Times something failed: transfers, and the interface going down.
         waiting: PDUs received and not yet taken.
-        discarded: PDUs received that nobody took: at closing, or before a request.
+        discarded: PDUs received that nobody took: at closing, before a request, or not its final
+            reply.
     """
 
     received: int

@@ -111,11 +111,11 @@ class Reception:
             size = int.from_bytes(data[start + 2 : start + 6], "big")
             head = start + _LONG_LENGTH
         escape = 1 if frame_size > 8 else 0
-        if (size + escape + head) & _U32 < frame_size:  # the kernel counts in 32 bits
+        if self._is_single(size + escape + head, frame_size):
             return
         if size > self._settings.maximum_pdu:
             self.overflows += 1
-            self._send_flow_control(OVERFLOW)
+            self._refuse()
             return
         self._size = size
         self._pdu = bytearray(data[head:frame_size])
@@ -190,6 +190,14 @@ class Reception:
         self._timeout.start(self._host.now() + CONSECUTIVE_TIMEOUT)
         self._host.answer(data)
 
+    def _is_single(self, size: int, frame_size: int) -> bool:
+        """Tell whether so much would fit into a single frame; the kernel counts in 32 bits."""
+        return size & _U32 < frame_size
+
+    def _refuse(self) -> None:
+        """Refuse a PDU that is too long; the kernel does when it only listens, too."""
+        self._send_flow_control(OVERFLOW)
+
     def _stop(self) -> None:
         """Give up what is being received, for what comes now."""
         self._timeout.cancel()
@@ -224,8 +232,9 @@ class StrictReception(Reception):
         else:
             # As long as it must be, and no longer (9.6.2.2, table 12).
             size = data[start + 1]
-            end = start + 2 + size
-            valid = not data[start] & 0x0F and end > 8 and padded_length(end) == length
+            longer = size > 7 - start
+            exact = padded_length(start + 2 + size) == length
+            valid = not data[start] & 0x0F and longer and exact
         if valid:
             self._interrupt()
             super().single_frame(data, length, stamp_ns)
@@ -233,7 +242,7 @@ class StrictReception(Reception):
     def first_frame(self, data: bytes, length: int) -> None:
         """Take a first frame."""
         start = self._start
-        if length < 8 or length != padded_length(length):
+        if length != padded_length(length):
             return
         size = (data[start] & 0x0F) << 8 | data[start + 1]
         if size:
@@ -245,15 +254,28 @@ class StrictReception(Reception):
         if valid:
             self._interrupt()
             super().first_frame(data, length)
-            if self._listens and self.active:
-                self._timeout.start(self._host.now() + CONSECUTIVE_TIMEOUT)
+            self._timeout.start(self._host.now() + CONSECUTIVE_TIMEOUT)
 
     def consecutive_frame(self, data: bytes, length: int, stamp_ns: int) -> None:
         """Take a consecutive frame."""
         start = self._start + 1
-        if self.active and length - start < min(self._missing, self._frame_size - start):
-            return  # too short: the timer runs on
-        super().consecutive_frame(data, length, stamp_ns)
+        least = min(self._missing, self._frame_size - start)
+        if not self.active or least <= length - start <= self._frame_size - start:
+            super().consecutive_frame(data, length, stamp_ns)
+        # Else it is too short or too long, and the timer runs on.
+
+    def _is_single(self, size: int, frame_size: int) -> bool:
+        return size < frame_size
+
+    def _refuse(self) -> None:
+        if not self._listens:
+            super()._refuse()
+
+    def _continue_block(self) -> None:
+        if self._listens:  # there are no blocks of its own
+            self._timeout.start(self._host.now() + CONSECUTIVE_TIMEOUT)
+        else:
+            super()._continue_block()
 
     def _interrupt(self) -> None:
         if self.active:

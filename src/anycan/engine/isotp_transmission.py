@@ -154,7 +154,6 @@ class Transmission:
         try:
             self._host.transmit(data)
         except OSError:
-            self._tags.clear()
             self._end()
             raise
 
@@ -210,8 +209,7 @@ class Transmission:
             self._fail(errno.EBADMSG)
             return
         status = data[start] & 0x0F
-        takes = self.state is _FIRST or settings.options.flags & _DYNAMIC
-        if takes and not (settings.strict and status != CONTINUE_TO_SEND):
+        if self.state is _FIRST or settings.options.flags & _DYNAMIC:
             self._block_size = data[start + 1]
             self._set_gap(decode_stmin(data[start + 2]))
         if not settings.strict or status == CONTINUE_TO_SEND:
@@ -330,16 +328,18 @@ class Transmission:
             self._fail(errno.ECOMM)
 
     def _fail(self, number: int) -> None:
-        # The state first: who is told of the error finds that another PDU can be sent.
-        self.state = _IDLE
+        self._rest()  # first: who is told of the error finds that another PDU can be sent
         self._host.fail(number)
-        self._end()
+        self._host.idle()
 
     def _end(self) -> None:
+        self._rest()
+        self._host.idle()
+
+    def _rest(self) -> None:
         self.state = _IDLE
         self._timeout.cancel()
         self._pdu = b""
-        self._host.idle()
 
     def close(self) -> None:
         """Send no more."""

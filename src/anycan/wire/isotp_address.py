@@ -119,7 +119,8 @@ class Address:
             priority: 0 (highest) to 7.
 
         Raises:
-            AddressError: A value is out of range, or both addresses are the same.
+            AddressError: A value is out of range, or both addresses are the same, unless the target
+                is a group.
 
         Source: ISO 15765-2:2016, table 28: ``0x18DA`` target source, functional ``0x18DB``.
 
@@ -212,7 +213,8 @@ class Address:
             priority: 0 (highest) to 7.
 
         Raises:
-            AddressError: A value is out of range, or both addresses are the same.
+            AddressError: A value is out of range, or both addresses are the same, unless the target
+                is a group.
 
         Source: ISO 15765-2:2016, 10.3.5.1: ``0x18CE`` target source, functional ``0x18CD``.
 

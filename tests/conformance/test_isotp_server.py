@@ -1,0 +1,273 @@
+"""The side that answers, and requests to many nodes at once."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+import pytest
+
+import anycan
+from anycan import (
+    Address,
+    AddressError,
+    CanOSError,
+    FlowControlTimeoutError,
+    Frame,
+    InterfaceDownError,
+    InterfaceRemovedError,
+    IsotpRequest,
+    SequenceError,
+)
+from rig.isotp import ONE, IsotpBench
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from rig.links import Links
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+ALL = Address.normal(0x7DF, None)
+ECUS = [Address.normal(0x7E8 + number, 0x7E0 + number) for number in range(4)]
+TESTERS = [ecu.reversed() for ecu in ECUS]
+
+
+@pytest.fixture(params=["socket", "engine"])
+def bench(request: pytest.FixtureRequest, links: Links) -> IsotpBench:
+    implementation: Literal["socket", "engine"] = request.param
+    return IsotpBench(links, links.add(), implementation)
+
+
+@asynccontextmanager
+async def serving(bench: IsotpBench, handler: Any, *where: Any, **more: Any) -> AsyncIterator[None]:
+    """Run a server for the length of a block, which has thirty seconds."""
+    server = partial(
+        anycan.serve_isotp,
+        handler,
+        bench.name,
+        *where,
+        network=bench.links.network,
+        implementation=bench.implementation,
+        **more,
+    )
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(server)
+            yield
+            tasks.cancel_scope.cancel()
+
+
+def ask(bench: IsotpBench, pdu: bytes, **more: Any) -> anycan.FunctionalRequest:
+    options = {"responders": TESTERS, "tx_id": 0x7DF, "timeout": 10.0} | more
+    return anycan.functional_request(
+        bench.name,
+        pdu,
+        network=bench.links.network,
+        implementation=bench.implementation,
+        **options,  # type: ignore[arg-type]  # of many types
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what others tell by a callback."""
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await anyio.sleep(0.005)
+
+
+async def answer(request: bytes) -> bytes | None:
+    return None if request == b"quiet" else b"re: " + request
+
+
+async def test_requests_are_answered_or_not(bench: IsotpBench) -> None:
+    async with serving(bench, answer, [ONE.reversed()]), bench.open() as link:
+        assert await link.request(b"one") == b"re: one"
+        assert await link.request(bytes(100)) == b"re: " + bytes(100)
+        await link.send(b"quiet")
+        assert await link.request(b"two") == b"re: two"
+
+
+async def test_a_slow_handler_delays_nobody_else(bench: IsotpBench) -> None:
+    released = anyio.Event()
+
+    async def slow(request: bytes) -> bytes:
+        await released.wait()
+        return request
+
+    async with (
+        serving(bench, {ECUS[0]: slow, ECUS[1]: answer}),
+        bench.open(TESTERS[0]) as one,
+        bench.open(TESTERS[1]) as other,
+    ):
+        await one.send(b"slow")
+        for _ in range(3):
+            assert await other.request(b"quick") == b"re: quick"
+        await one.send(b"again")  # it waits for its turn
+        released.set()
+        assert await one.receive() == b"slow"
+        assert await one.receive() == b"again"
+
+
+async def test_one_request_is_answered_by_all(bench: IsotpBench) -> None:
+    requests: list[tuple[Address, bool]] = []
+
+    async def note(request: IsotpRequest) -> bytes:
+        requests.append((request.address, request.functional))
+        return bytes([request.address.tx_id & 0xFF]) * 20
+
+    async with serving(bench, note, ECUS, functional=ALL):
+        async with ask(bench, b"\x3e\0") as replies:
+            heard = {address: reply async for address, reply in replies}
+            assert replies.missing == ()
+            assert replies.errors == {}
+        assert heard == {tester: bytes([tester.rx_id & 0xFF]) * 20 for tester in TESTERS}  # type: ignore[operator]  # it has one
+        assert sorted(requests, key=str) == sorted([(ecu, True) for ecu in ECUS], key=str)
+        async with bench.open(TESTERS[2]) as link:
+            await link.request(b"you")
+        assert requests[-1] == (ECUS[2], False)
+
+
+async def test_who_does_not_answer_is_told(bench: IsotpBench) -> None:
+    async with serving(bench, answer, ECUS[:2], functional=ALL):
+        replies = ask(bench, b"?", timeout=0.3)
+        assert sorted([address.rx_id or 0 async for address, _ in replies]) == [0x7E8, 0x7E9]
+        assert replies.missing == tuple(TESTERS[2:])
+
+
+async def test_nobody_answers(bench: IsotpBench) -> None:
+    async with ask(bench, b"?", timeout=0.02) as replies:
+        assert [reply async for reply in replies] == []
+    assert replies.missing == tuple(TESTERS)
+
+
+async def test_replies_that_are_not_the_last(bench: IsotpBench) -> None:
+    async def pending(request: IsotpRequest) -> bytes:
+        await request.reply(b"\x7f\x22\x78")
+        await request.reply(b"\x7f\x22\x78")
+        return b"\x62" + request[1:]
+
+    def is_final(reply: bytes) -> bool:
+        return reply != b"\x7f\x22\x78"
+
+    async with serving(bench, pending, ECUS[:1], functional=ALL):
+        async with ask(bench, b"\x22\1\2", responders=TESTERS[:1], final=is_final) as replies:
+            heard = [reply async for _, reply in replies]
+        assert heard == [b"\x7f\x22\x78", b"\x7f\x22\x78", b"\x62\1\2"]
+        async with bench.open(TESTERS[0]) as link:
+            assert await link.request(b"\x22\3\4", final=is_final) == b"\x62\3\4"
+            assert link.statistics().discarded == 2
+
+
+async def test_a_reply_that_breaks_off_is_told_and_the_others_come(bench: IsotpBench) -> None:
+    async with serving(bench, answer, ECUS[1:2], functional=ALL):
+        async with (
+            bench.raw() as can,
+            ask(bench, b"?", responders=TESTERS[:2], timeout=0.3) as replies,
+        ):
+            for data in (b"\x10\x14abcdef", b"\x23ghijklm"):
+                await can.send(Frame(0x7E8, data))
+            heard = [(address, reply) async for address, reply in replies]
+        assert heard == [(TESTERS[1], b"re: ?")]
+        assert replies.missing == (TESTERS[0],)
+        assert isinstance(replies.errors[TESTERS[0]], SequenceError)
+
+
+async def test_leaving_early_closes_what_is_open(bench: IsotpBench) -> None:
+    async with serving(bench, answer, ECUS, functional=ALL):
+        async with ask(bench, b"?") as replies:
+            async for _, reply in replies:
+                assert reply == b"re: ?"
+                break
+        with pytest.raises(StopAsyncIteration):
+            await replies.__anext__()
+
+
+async def test_faults_are_told_and_the_server_goes_on(bench: IsotpBench) -> None:
+    faults: list[tuple[Address, CanOSError]] = []
+    told: Callable[[Address, CanOSError], object] = lambda *fault: faults.append(fault)  # noqa: E731 - with its type
+
+    async def long(_request: bytes) -> bytes:
+        return bytes(100)
+
+    server = ONE.reversed()
+    async with serving(bench, {server: long}, on_fault=told):
+        async with bench.raw() as can:
+            for data in (b"\x10\x14abcdef", b"\x23ghijklm"):  # a request that breaks off
+                await can.send(Frame(0x7E0, data))
+            await can.send(Frame(0x7E0, b"\1?"))  # and one whose reply nobody takes
+            await until(lambda: len(faults) == 2)
+        async with bench.open() as link:
+            assert await link.request(b"?") == bytes(100)
+        assert [address for address, _ in faults] == [server, server]
+        assert {type(error) for _, error in faults} == {SequenceError, FlowControlTimeoutError}
+
+
+async def test_the_interface_goes_down_and_then_away(bench: IsotpBench) -> None:
+    faults: list[CanOSError] = []
+    removed: list[InterfaceRemovedError] = []
+
+    async def run(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        try:
+            await anycan.serve_isotp(
+                answer,
+                bench.name,
+                ECUS[:2],
+                functional=ALL,
+                on_fault=lambda _, error: faults.append(error),
+                network=bench.links.network,
+                implementation=bench.implementation,
+                task_status=task_status,
+            )
+        except InterfaceRemovedError as error:
+            removed.append(error)
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(run)
+            bench.links.down(bench.name)
+            await until(lambda: len(faults) == 2)
+            assert all(isinstance(error, InterfaceDownError) for error in faults)
+            with pytest.raises(InterfaceDownError):
+                async with ask(bench, b"?"):
+                    pass
+            bench.links.up(bench.name)
+            async with bench.open(TESTERS[0]) as link:
+                assert await link.request(b"?") == b"re: ?"
+            bench.links.remove(bench.name)
+            await until(lambda: bool(removed))
+            assert len(faults) in {2, 4}  # a link that is removed may go down first
+
+
+async def test_what_a_handler_raises_ends_the_server(bench: IsotpBench) -> None:
+    async def fail(request: bytes) -> bytes:
+        raise KeyError(request)
+
+    async def ask_for_it() -> None:
+        async with serving(bench, fail, [ONE.reversed()]), bench.open() as link:
+            await link.send(b"?")
+            await anyio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await ask_for_it()
+    assert caught.group_contains(KeyError)
+
+
+async def test_what_cannot_be_served_or_asked(bench: IsotpBench) -> None:
+    with pytest.raises(TypeError, match="which addresses"):
+        await anycan.serve_isotp(answer, bench.name)
+    with pytest.raises(TypeError, match="has the addresses already"):
+        await anycan.serve_isotp({ONE: answer}, bench.name, [ONE])
+    with pytest.raises(AddressError, match="no address to serve"):
+        await anycan.serve_isotp(answer, bench.name, [])
+    with pytest.raises(AddressError, match="is functional"):
+        await anycan.serve_isotp(answer, bench.name, [ALL])
+    with pytest.raises(AddressError, match="whom to ask"):
+        anycan.functional_request(bench.name, b"?", responders=[])
+    with pytest.raises(AddressError, match="is of one node"):
+        anycan.functional_request(bench.name, b"?", responders=[], address=ONE)
+    with pytest.raises(AddressError, match="a responder sends"):
+        ask(bench, b"?", responders=[ALL])
+    with pytest.raises(TypeError, match="a responder is"):
+        ask(bench, b"?", responders=[0x7E8])
