@@ -1,6 +1,7 @@
 """Ask ECUs for their identification by UDS (ISO 14229-1): VIN, software version, serial number.
 
-All are asked first who is there, by one functional request. Then each is asked in turn.
+All are asked first who is there, by one functional request. Then each is asked in turn, and given
+more time where it says that its answer is to come ("response pending"). ecu_simulator.py is one.
 
 Usage:
 
@@ -12,9 +13,8 @@ Usage:
 from __future__ import annotations
 
 import sys
-from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
@@ -22,15 +22,13 @@ from anycan import (
     Address,
     IsotpError,
     IsotpLink,
+    IsotpRequest,
     Network,
     UserNetwork,
     functional_request,
     open_isotp,
     serve_isotp,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
 
 # ISO 15765-4: the identifiers of 11 bits for up to eight ECUs, and for all of them.
 ECUS: Final = tuple(Address.normal(tx_id=0x7E0 + n, rx_id=0x7E8 + n) for n in range(8))
@@ -77,11 +75,6 @@ class NegativeResponseError(Exception):
         self.code = code
 
 
-def is_final(answer: bytes) -> bool:
-    """Tell whether an answer is the last one: not "response pending"."""
-    return answer[:1] != bytes((REFUSED,)) or answer[2:] != bytes((RESPONSE_PENDING,))
-
-
 async def ask(link: IsotpLink, request: bytes) -> bytes:
     """Give what follows the service's number in the answer to a request.
 
@@ -90,16 +83,20 @@ async def ask(link: IsotpLink, request: bytes) -> bytes:
         TimeoutError: The ECU did not answer in time.
         IsotpError: The request was not received, or the answer was given up in the middle.
     """
-    answer = await link.request(request, timeout=ANSWER_TIME)
-    while True:
-        match list(answer):
-            case [0x7F, service, code] if service == request[0] and code != RESPONSE_PENDING:
-                raise NegativeResponseError(service, code)
-            case [service, *content] if service == request[0] + 0x40:
-                return bytes(content)
-        # It is to come; or this one answers a request that was given up.
-        with anyio.fail_after(PENDING_TIME):
-            answer = await link.receive()
+    with anyio.fail_after(ANSWER_TIME) as scope:
+
+        def is_final(answer: bytes) -> bool:
+            if answer == bytes((REFUSED, request[0], RESPONSE_PENDING)):
+                scope.deadline = anyio.current_time() + PENDING_TIME
+                return False
+            # What answers another service is for a request that was given up.
+            refused = len(answer) == 3 and answer[:2] == bytes((REFUSED, request[0]))
+            return refused or answer[0] == request[0] + 0x40
+
+        answer = await link.request(request, final=is_final)
+    if answer[0] == REFUSED:
+        raise NegativeResponseError(request[0], answer[2])
+    return answer[1:]
 
 
 async def read_text(link: IsotpLink, identifier: int) -> str:
@@ -118,7 +115,6 @@ async def find(interface: str, *, network: Network | None = None) -> list[Addres
         address=TO_ALL,
         responders=ECUS,
         timeout=PRESENCE_TIME,
-        final=is_final,
         padding=PADDING,
         network=network,
     ) as answers:
@@ -146,7 +142,7 @@ async def identify(interface: str, ecu: Address, *, network: Network | None = No
 async def identify_all(interface: str, *, network: Network | None = None) -> None:
     """Find the ECUs, and identify each."""
     ecus = await find(interface, network=network)
-    print(len(ecus), "ECUs")
+    print("ECUs:", len(ecus))
     for ecu in ecus:
         await identify(interface, ecu, network=network)
 
@@ -157,47 +153,29 @@ ENGINE: Final = {"22f190": b"WVWZZZ1JZXW000001", "22f195": b"04.20", "22f18c": b
 GEARBOX: Final = {"22f190": b"WVWZZZ1JZXW000001", "22f195": b"1.7"}
 
 
-async def answer(
-    known: dict[str, bytes], ask_for_time: Callable[[], Coroutine[None, None, None]], request: bytes
-) -> bytes:
+async def answer(known: dict[str, bytes], request: IsotpRequest) -> bytes:
     """Be an ECU. To read the serial number takes it some time."""
     if request == TESTER_PRESENT:
         return b"\x7e\x00"
     if request.hex() not in known:
         return bytes((REFUSED, request[0], 0x31))
     if request[1:] == IDENTIFIERS["serial number"].to_bytes(2):
-        await ask_for_time()
+        await request.reply(bytes((REFUSED, request[0], RESPONSE_PENDING)))
         await anyio.sleep(0.05)
     return bytes((request[0] + 0x40,)) + request[1:] + known[request.hex()]
 
 
-@asynccontextmanager
-async def ecus_are_there(network: Network) -> AsyncIterator[None]:
-    """Serve both ECUs for the length of a block."""
-    engine, gearbox = (ecu.reversed() for ecu in ECUS[:2])
-    # By an address of which nothing is received, single frames can be sent beside the server's own.
-    only_to = Address.normal(tx_id=engine.tx_id, rx_id=None)
-    async with (
-        open_isotp("can0", address=only_to, network=network) as pending,
-        anyio.create_task_group() as tasks,
-    ):
-        ask_for_time = partial(pending.send, bytes((REFUSED, READ_DATA, RESPONSE_PENDING)))
-        handlers = {
-            engine: partial(answer, ENGINE, ask_for_time),
-            gearbox: partial(answer, GEARBOX, ask_for_time),
-        }
-        server = partial(serve_isotp, handlers, "can0", functional=TO_ALL, network=network)
-        await tasks.start(server)
-        yield
-        tasks.cancel_scope.cancel()
-
-
 async def rehearse() -> None:
     """Identify the ECUs on a user-space network."""
-    async with UserNetwork() as network:
+    engine, gearbox = (ecu.reversed() for ecu in ECUS[:2])
+    handlers = {engine: partial(answer, ENGINE), gearbox: partial(answer, GEARBOX)}
+    async with UserNetwork() as network, anyio.create_task_group() as tasks:
         network.add_vcan("can0")
-        async with ecus_are_there(network):
-            await identify_all("can0", network=network)
+        await tasks.start(
+            partial(serve_isotp, handlers, "can0", functional=TO_ALL, network=network)
+        )
+        await identify_all("can0", network=network)
+        tasks.cancel_scope.cancel()
 
 
 def main() -> None:

@@ -15,9 +15,12 @@ EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 OUTPUT: Final = {
     "echo_protocol.py": r"7E8#70696E67\nended: .*vcan0 has been removed.*\n",
     "ecu_simulator.py": (
-        r"1003 5003003201F4\n22F190 62F190(?:[0-9A-F]{2}){17}\n22F195F186 62F19530342E3230F18603\n"
-        r"22F18C 7F2278 62F18C534E303034373131\n2212341234 7F2231\n22FF00 7F2231\n2712 7F2711\n"
-        r"3E80\n1101 5101\n3E00\nto all: 3E00 7E00\nto all: 22FF00\n"
+        r"1002 7F107E\n3101FF00 7F317F\n1003 5003003201F4\n22F190 62F190(?:[0-9A-F]{2}){17}\n"
+        r"22F195F186 62F19530342E3230F18603\n22F18C 7F2278 62F18C534E303034373131\n"
+        r"3103FF00 7F3124\n3101FF00 7F3178 7101FF0000\n3183FF00\n3181FF00 7F3178 7101FF0000\n"
+        r"2212341234 7F2231\n22FF00 7F2231\n2712 7F2711\n3E80\n1101 5101\n3E00\n"
+        r"to all: 3E00 7E00\nto all: 22F195 62F19530342E3230\nto all: 22FF00\nto all: 2712\n"
+        r"to all: 1105\nto all: 1002\nto all: 3101FF00\nto all: 22F1 7F2213\n"
     ),
     "gateway.py": r"outside: 100#61 7E8#\ninside: 7E0#62\n",
     "logger.py": r"\([\d.]{17}\) vcan0 123#68656C6C6F\n\([\d.]{17}\) vcan0 18DAF110#021003\n",
@@ -25,7 +28,7 @@ OUTPUT: Final = {
         r"20 messages\nSN004711\n750 rpm\n2000 rpm\n750 rpm\ncounter and checksum right\n"
     ),
     "read_identification.py": (
-        r"2 ECUs\n7E0:\n  VIN: WVWZZZ1JZXW000001\n  software: 04\.20\n  serial number: SN004711\n"
+        r"ECUs: 2\n7E0:\n  VIN: WVWZZZ1JZXW000001\n  software: 04\.20\n  serial number: SN004711\n"
         r"7E1:\n  VIN: WVWZZZ1JZXW000001\n  software: 1\.7\n"
         r"  serial number: \(request out of range \(0x31\)\)\n"
     ),

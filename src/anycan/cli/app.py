@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from anycan import CanError, NetworkUnavailableError, ProtocolUnavailableError
 from anycan.cli.common import UsageError, say, shortened
-from anycan.cli.manual import PAGES
+from anycan.cli.manual import ISOTP_HELP, ISOTP_PAGES, PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _WRONG: Final = 2
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 _HELP: Final = """\
-CAN networking: look at a bus, send, generate and replay traffic.
+CAN networking: look at a bus, send, generate and replay traffic, speak ISO-TP.
 
 Try it without any hardware or rights:
 
@@ -55,6 +55,15 @@ def make_app(usage: str = "Usage: anycan ") -> App:
             usage=f"{usage}{name} {page.usage}",
             help_epilogue=page.examples,
         )
+    group = App(name="isotp", help=ISOTP_HELP, version_flags=())
+    for name, page in ISOTP_PAGES.items():
+        group.command(
+            f"anycan.cli.isotp_{name}:{name}",
+            name=name,
+            usage=f"{usage}isotp {name} {page.usage}",
+            help_epilogue=page.examples,
+        )
+    made.command(group)
     made.register_install_completion_command()
     return made
 

@@ -98,3 +98,54 @@ PAGES: Final = {
 """,
     ),
 }
+
+ISOTP_HELP: Final = """\
+ISO-TP (ISO 15765-2): PDUs of many frames between two nodes, as diagnostics has them.
+
+Identifiers are those of this node: it sends with *--tx* and receives *--rx*.
+"""
+
+ISOTP_PAGES: Final = {
+    "send": Page(
+        "[OPTIONS] INTERFACE [DATA...]",
+        """\
+**Examples**
+
+    anycan isotp send can0 --tx 7E0 --rx 7E8 22 F1 90 --wait 1
+    anycan isotp send can0 --tx 7E0 --rx 7E8 --file image.bin --binary
+    anycan isotp send can0 --mode normal-fixed --target 10 --source F1 3E00
+    anycan isotp send can0 --tx 7DF --functional 0100 -w 1 --responder 7E0,7E8
+""",
+    ),
+    "recv": Page(
+        "[OPTIONS] INTERFACE",
+        """\
+**Examples**
+
+    anycan isotp recv can0 --tx 7E8 --rx 7E0
+    anycan isotp recv can0 --tx 7E8 --rx 7E0 --block-size 8 --stmin 0.01 -n 1
+    anycan isotp recv can0 --rx 7DF --listen-only --ascii
+""",
+    ),
+    "dump": Page(
+        "[OPTIONS] SOURCE",
+        """\
+**Examples**
+
+    anycan isotp dump trip.log
+    anycan isotp dump trip.log --tx 7E0 --rx 7E8 --functional 7DF -t z
+    anycan isotp dump can0 --pair 7E0,7E8 --pair 6F1:12,612:F1
+    candump -L can0 | anycan isotp dump - --pair 7E0,7E8 --json
+""",
+    ),
+    "serve": Page(
+        "[OPTIONS] INTERFACE",
+        """\
+**Examples**
+
+    anycan isotp serve can0 --tx 7E8 --rx 7E0 --echo
+    anycan isotp serve can0 --tx 7E8 --rx 7E0 -r 22F190=62F19041 -r 3E80= -r 3E..=7E..
+    anycan isotp serve can0 --tx 7E8 --rx 7E0 --functional 7DF -r 0100=4100BE1FA813
+""",
+    ),
+}

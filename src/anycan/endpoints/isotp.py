@@ -109,7 +109,7 @@ class IsotpLink(UnreliableObjectStream[bytes]):
 
     # Sending
 
-    async def send(self, item: bytes) -> None:
+    async def send(self, item: bytes | bytearray | memoryview) -> None:
         """Send a PDU; returns when its last frame has been sent on the bus.
 
         A second one waits until the first one has been sent. When it is cancelled before its first
@@ -180,7 +180,7 @@ class IsotpLink(UnreliableObjectStream[bytes]):
 
     async def request(
         self,
-        item: bytes,
+        item: bytes | bytearray | memoryview,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - of the peer, and so what is asked for
         final: Callable[[bytes], bool] = bool,

@@ -108,7 +108,7 @@ class IsotpTransport(BaseCanTransport):
 
     # Writing
 
-    def send(self, pdu: bytes) -> None:
+    def send(self, pdu: bytes | bytearray | memoryview) -> None:
         """Send a PDU, now or once those before it have been sent; it never waits.
 
         What became of it, ``pdu_sent`` or ``send_failed`` tell. A protocol that sends much heeds
@@ -124,9 +124,9 @@ class IsotpTransport(BaseCanTransport):
         """
         if self._closing:
             raise anyio.ClosedResourceError
-        pdu = memoryview(pdu).tobytes()
-        self._socket.check(pdu)
-        self._outgoing.append(pdu)
+        sent = memoryview(pdu).tobytes()
+        self._socket.check(sent)
+        self._outgoing.append(sent)
         if len(self._outgoing) == 1:
             self._begin_next()
         self._update_writing()
