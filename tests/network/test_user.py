@@ -328,3 +328,21 @@ def test_a_removed_interface_leaves_nothing_behind(network: UserNetwork) -> None
     assert len(verdicts) == 3
     network.remove("long")
     assert len(verdicts) == 2
+
+
+@pytest.mark.parametrize("size", [4095, 8300, 1_049_600])
+def test_the_longest_pdu(size: int) -> None:
+    assert UserNetwork(max_pdu_size=size).max_pdu_size == size
+
+
+def test_the_longest_pdu_unless_it_is_said() -> None:
+    assert UserNetwork().max_pdu_size == 8300
+
+
+@pytest.mark.parametrize("size", [-1, 0, 4094, 1_049_601])
+def test_the_longest_pdu_that_it_cannot_have(size: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"^max_pdu_size= is 4095 to 1049600 bytes, not {size}$"
+    ):
+        UserNetwork("bench", max_pdu_size=size)
+    assert UserNetwork.find("bench") is None

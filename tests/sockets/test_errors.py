@@ -10,16 +10,27 @@ import pytest
 from anycan.exceptions import (
     CanOSError,
     CanPermissionError,
+    FlowControlError,
+    FlowControlOverflowError,
+    FlowControlTimeoutError,
     FrameNotSupportedError,
     InterfaceDownError,
     InterfaceRemovedError,
+    IsotpReceiveError,
+    IsotpSendError,
     NotACanInterfaceError,
     OptionNotSupportedError,
+    PaddingError,
     ProtocolUnavailableError,
+    ReceptionInterruptedError,
+    ReceptionTimeoutError,
+    SendUnconfirmedError,
+    SequenceError,
     UnknownInterfaceError,
 )
 from anycan.sockets.errors import (
     explain_bind,
+    explain_isotp,
     explain_open,
     explain_option,
     explain_receive,
@@ -27,6 +38,7 @@ from anycan.sockets.errors import (
     interface_removed,
     unknown_interface,
 )
+from anycan.wire.isotp_address import Address
 
 UP = "ip link set can0 up"
 
@@ -176,3 +188,135 @@ def test_an_unknown_interface_with_those_that_are_known() -> None:
 
 def test_a_removed_interface() -> None:
     check(interface_removed("can0"), InterfaceRemovedError, errno.ENODEV, "can0", "can0 has been")
+
+
+WHOM = Address.normal(0x7E0, 0x7E8)
+SUBJECT = "Address.normal(0x7E0, 0x7E8) on can0"
+
+
+def isotp(number: int, interface: str | None = "can0", *, sending: bool = False) -> CanOSError:
+    return explain_isotp(number, interface, WHOM, UP, sending=sending)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "text"),
+    [
+        (
+            errno.ECOMM,
+            FlowControlTimeoutError,
+            f"no flow control from {SUBJECT} within a second, or a frame did not leave: is the peer"
+            " there, and are the identifiers the right ones?",
+        ),
+        (
+            errno.EMSGSIZE,
+            FlowControlOverflowError,
+            f"the peer of {SUBJECT} has no room for a PDU that long",
+        ),
+        (
+            errno.EBADMSG,
+            FlowControlError,
+            f"the peer of {SUBJECT} sent flow control that is too short, unknown or filled up"
+            " otherwise than expected",
+        ),
+    ],
+)
+def test_what_goes_wrong_with_a_pdu_that_is_sent(
+    number: int, kind: type[CanOSError], text: str
+) -> None:
+    error = isotp(number, sending=True)
+    check(error, kind, number, "can0")
+    assert isinstance(error, IsotpSendError)
+    assert error.strerror == text
+
+
+def test_the_outcome_of_a_pdu_that_is_not_known() -> None:
+    for sending in (False, True):
+        error = isotp(0, sending=sending)
+        check(error, SendUnconfirmedError, errno.EIO, "can0")
+        assert isinstance(error, IsotpSendError)
+        assert error.strerror == (
+            "whether the PDU was received is not known, since a reception failed at the same"
+            f" moment: {SUBJECT}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "text"),
+    [
+        (
+            errno.EBADMSG,
+            PaddingError,
+            f"a frame from {SUBJECT} was filled up otherwise than expected (rx_padding=,"
+            " check_padding=)",
+        ),
+        (
+            errno.EILSEQ,
+            SequenceError,
+            f"a consecutive frame from {SUBJECT} is missing or came twice: the PDU is lost",
+        ),
+        (
+            errno.ETIMEDOUT,
+            ReceptionTimeoutError,
+            f"the sender stopped in the middle of a PDU: {SUBJECT}",
+        ),
+        (
+            errno.EPROTO,
+            ReceptionInterruptedError,
+            f"another PDU began in the middle of one: {SUBJECT}",
+        ),
+    ],
+)
+def test_what_goes_wrong_with_a_pdu_that_is_received(
+    number: int, kind: type[CanOSError], text: str
+) -> None:
+    error = isotp(number)
+    check(error, kind, number, "can0")
+    assert isinstance(error, IsotpReceiveError)
+    assert error.strerror == text
+
+
+def test_a_link_that_is_down_in_either_direction() -> None:
+    check(
+        isotp(errno.ENETDOWN, sending=True),
+        InterfaceDownError,
+        errno.ENETDOWN,
+        "can0",
+        "can0 is down, the PDU was not sent (ip link set can0 up)",
+    )
+    check(
+        isotp(errno.ENETDOWN),
+        InterfaceDownError,
+        errno.ENETDOWN,
+        "can0",
+        "can0 is down; receiving goes on when it is up again (ip link set can0 up)",
+    )
+
+
+@pytest.mark.parametrize("sending", [False, True])
+def test_an_interface_that_a_transfer_has_lost(sending: bool) -> None:
+    error = isotp(errno.ENODEV, sending=sending)
+    check(error, InterfaceRemovedError, errno.ENODEV, "can0", "can0 has been removed: close")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [0, errno.ENETDOWN, errno.ENODEV, errno.ECOMM, errno.EMSGSIZE, errno.EBADMSG, errno.EILSEQ,
+     errno.ETIMEDOUT, errno.EPROTO, errno.EIO],
+)  # fmt: skip
+def test_a_transfer_on_no_interface_that_is_known(number: int) -> None:
+    for sending in (False, True):
+        error = isotp(number, None, sending=sending)
+        assert error.interface is None
+        assert "None" not in str(error)
+
+
+def test_another_error_of_a_transfer() -> None:
+    check(isotp(errno.EIO), CanOSError, errno.EIO, "can0", "receiving from can0 failed: ")
+
+
+@pytest.mark.xfail(strict=True, reason="an error of sending is explained as one of receiving")
+@pytest.mark.parametrize("number", [errno.EIO, errno.EPERM, errno.ENOMEM])
+def test_another_error_of_sending_is_not_called_one_of_receiving(number: int) -> None:
+    error = isotp(number, sending=True)
+    assert error.errno == number
+    assert "receiving" not in str(error)

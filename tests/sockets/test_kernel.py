@@ -397,3 +397,64 @@ def test_a_socket_that_cannot_be_made(
     with pytest.raises(kind, match=words) as caught:
         KernelDescriptor(socket.SOCK_RAW, 1, "can-raw")
     assert caught.value.errno == number
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+class TestClose:
+    """To close a socket that may wait is left to a thread."""
+
+    @pytest.fixture
+    def inner(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+        inner, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        stand_in(monkeypatch, lambda *_: inner)
+        with peer:
+            yield inner
+
+    def test_a_raw_socket_is_closed_at_once(self, inner: socket.socket) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_RAW, 1, "can-raw")
+        number = inner.fileno()
+        assert descriptor.close() is None
+        assert not is_open(number)
+        assert descriptor.fileno() == -1
+        assert descriptor.close() is None
+
+    @pytest.mark.parametrize(("protocol", "name"), [(2, "can-bcm"), (6, "can-isotp")])
+    def test_one_that_may_wait_is_closed_by_what_is_given(
+        self, inner: socket.socket, protocol: int, name: str
+    ) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_DGRAM, protocol, name)
+        number = inner.fileno()
+        rest = descriptor.close()
+        assert rest is not None
+        assert is_open(number)
+        assert descriptor.fileno() == inner.fileno() == -1
+        # It is open still, and yet of no more use to who has closed it.
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            descriptor.send([bytes(16)])
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            descriptor.receive(MessageBuffer(1))
+        assert descriptor.close() is None
+        assert is_open(number)
+        rest()
+        assert not is_open(number)
+
+    @pytest.mark.parametrize("protocol", [2, 6])
+    def test_what_is_given_holds_nothing_but_the_number(
+        self, inner: socket.socket, protocol: int
+    ) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_DGRAM, protocol, "can-bcm")
+        number = inner.fileno()
+        rest = descriptor.close()
+        del descriptor
+        inner.close()
+        assert is_open(number)
+        assert rest is not None
+        rest()
+        assert not is_open(number)

@@ -86,3 +86,38 @@ def test_the_message_says_how_to_get_one_where_there_is_none(types: Path) -> Non
 def test_remedies() -> None:
     assert kernel.remedy("can0") == "ip link set can0 up"
     assert kernel.remedy("can0", 72) == "ip link set can0 mtu 72"
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [
+        ("8300\n", 8300),
+        ("4095\n", 4095),
+        ("1049600\n", 1_049_600),
+        ("", 8300),
+        ("N\n", 8300),
+        (None, 8300),  # not loaded, or before Linux 6.3
+    ],
+)
+def test_the_longest_pdu_is_the_modules_parameter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, size: int
+) -> None:
+    file = tmp_path / "max_pdu_size"
+    monkeypatch.setattr(module, "_MAXIMUM_PDU", file)
+    if content is not None:
+        file.write_text(content, encoding="ascii")
+    assert kernel.max_pdu_size == size
+
+
+def test_the_longest_pdu_is_looked_up_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "max_pdu_size"
+    monkeypatch.setattr(module, "_MAXIMUM_PDU", file)
+    assert kernel.max_pdu_size == 8300
+    file.write_text("100000\n", encoding="ascii")
+    assert kernel.max_pdu_size == 100_000
+
+
+def test_where_the_modules_parameter_is() -> None:
+    assert Path("/sys/module/can_isotp/parameters/max_pdu_size") == module._MAXIMUM_PDU

@@ -1,8 +1,8 @@
 """ISO-TP over a raw socket: the engine of the user-space network, on a bus of any network.
 
-It is a network of one interface and one socket. What that interface sends goes out by the raw
-socket, and what the raw socket receives comes in by it; so this is the same ISO-TP as that of a
-user-space network, and what is above cannot tell it from a socket of the kernel's.
+It is the socket of a user-space network of its own, whose frames go and come by a raw socket of the
+real network. So this is the same ISO-TP, and what is above cannot tell it from a socket of the
+kernel's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.registration import Registration
+from anycan.engine.failure import failure
 from anycan.engine.isotp_settings import IsotpSettings
 from anycan.filter import CanFilter
 from anycan.frame import EFF_FLAG, EFF_MASK, RTR_FLAG, SFF_MASK
@@ -40,7 +41,7 @@ from anycan.wire.constants import (
     SO_SNDBUF,
     SOL_SOCKET,
 )
-from anycan.wire.isotp import unpack_isotp_address
+from anycan.wire.isotp import IsotpFlag, unpack_isotp_address
 from anycan.wire.messages import MessageBuffer, pack_address
 from anycan.wire.options import pack_filters, pack_integer
 
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 _RECEIVE_BATCH: Final = 128
 _SEND_BATCH: Final = 64
+_BATCHES: Final = 4  # read in a row, where there are _BUSY frames in each: answers to answers
+_BUSY: Final = 4
 _WINDOW: Final = 15  # frames on their way: one of each sequence number, but one
 _SECOND: Final = 1_000_000_000
 
@@ -86,8 +89,9 @@ class EngineDescriptor(UserDescriptor):
             raise
 
     def _open(self, changed: Callable[[], object]) -> IsotpSocketCore:
-        self._bridge.socket = IsotpSocketCore(self._stack, changed, self._settings)
-        return self._bridge.socket
+        bridge = self._bridge
+        bridge.socket = _BridgedSocket(self._stack, changed, self._settings, bridge)
+        return bridge.socket
 
     @property
     def overflows(self) -> int:
@@ -106,7 +110,8 @@ class EngineDescriptor(UserDescriptor):
         super().bind(address)
         self._configure_raw(rx_id, tx_id)
         self._raw.bind(pack_address(index))
-        self._bridge.begin(interface)
+        size = self._settings.link_layer.mtu
+        self._bridge.begin(interface, rx_id, size, stamped=self._needs_stamps)
 
     def _configure_raw(self, rx_id: int, tx_id: int) -> None:
         setter = OptionSetter(self._raw, None)
@@ -115,10 +120,16 @@ class EngineDescriptor(UserDescriptor):
         setter.set(CAN_RAW_RECV_OWN_MSGS, pack_integer(1), "CAN_RAW_RECV_OWN_MSGS", "2.6.25")
         if self._settings.flexible:
             setter.set(CAN_RAW_FD_FRAMES, pack_integer(1), "CAN_RAW_FD_FRAMES", "3.6")
-        setter.stamp_messages()
+        if self._needs_stamps:
+            setter.stamp_messages()
         setter.set_receive_buffer(None)
         # The least there is: that it is full is seen before the interface's queue is.
         setter.set(SO_SNDBUF, pack_integer(0), "SO_SNDBUF", "2.0", SOL_SOCKET)
+
+    @property
+    def _needs_stamps(self) -> bool:
+        """Whether it counts when frames were received."""
+        return self._settings.options.flags & IsotpFlag.FORCE_RXSTMIN != 0
 
     def close(self) -> None:
         """Close both sockets: what is being sent is not sent further."""
@@ -131,26 +142,69 @@ def _exactly(word: int) -> CanFilter:
     return CanFilter(word, (EFF_MASK if word & EFF_FLAG else SFF_MASK) | EFF_FLAG | RTR_FLAG)
 
 
+class _BridgedSocket(IsotpSocketCore):
+    """An ISO-TP socket whose frames do not go by its interface, but by a raw socket.
+
+    Args:
+        stack: The network that it is on.
+        changed: Called when it may have become readable or writable, or no longer is.
+        settings: How it behaves.
+        bridge: Has the raw socket.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        changed: Callable[[], object],
+        settings: IsotpSettings,
+        bridge: _Bridge,
+    ) -> None:
+        super().__init__(stack, changed, settings)
+        self._pass_on = bridge.send
+        self.now = bridge.now
+
+    def transmit(self, data: bytes) -> None:
+        """Send a frame."""
+        if not self._bound:
+            raise failure(errno.ENXIO)
+        self._pass_on(self.frame_of(data))
+
+    def answer(self, data: bytes) -> None:
+        """Send a frame; that it is refused interests nobody."""
+        try:  # noqa: SIM105 - contextlib.suppress takes as long as all the rest
+            self._pass_on(self._heads[len(data)] + data.ljust(self._size, b"\0"))
+        except OSError:
+            pass
+
+    def deliver_pdu(self, pdu: bytes, stamp_ns: int) -> None:
+        """Queue a PDU for the user."""
+        super().deliver_pdu(pdu, stamp_ns or self._stamp_ns())
+
+
 class _Bridge(Device):
-    """The device whose bus is a raw socket.
+    """Between a raw socket and the only socket of a network; as a device it carries nothing.
 
     Args:
         raw: The raw socket.
-        stack: The network that the device is of.
+        stack: The network.
 
     Attributes:
         socket: The network's only socket.
     """
 
-    socket: IsotpSocketCore
+    socket: _BridgedSocket
 
     def __init__(self, raw: Descriptor, stack: Stack) -> None:
         self._raw = raw
         self._stack = stack
+        self._clock = stack.clock
         self._interface: Interface | None = None
         self._buffer = MessageBuffer(_RECEIVE_BATCH, CANFD_MTU)
+        self._stamped = False
+        self._peer = b""
         self._outgoing: deque[bytes] = deque()
         self._reading = False
+        self._time = 0
         self._pacer = Pacer()
         self._retry = stack.timers.timer(self._try_again)
         self._pump: _AsyncioPump | _TrioPump | None = None
@@ -159,34 +213,50 @@ class _Bridge(Device):
         """Tell whether the device can have that MTU."""
         return True
 
-    def begin(self, interface: Interface) -> None:
-        """Begin to read."""
+    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - see the class
+        """Take a frame."""
+        return Transmit.SENT
+
+    def begin(self, interface: Interface, rx_id: int, size: int, *, stamped: bool) -> None:
+        """Begin to read.
+
+        Args:
+            interface: The network's only interface.
+            rx_id: The identifier of the peer's frames, with its flag; 0: there is none.
+            size: Of the frames that are wanted: 16 or 72.
+            stamped: Their time stamps are wanted.
+        """
         self._interface = interface
+        self._peer = rx_id.to_bytes(4, sys.byteorder) if rx_id else b"none"
+        self._buffer = MessageBuffer(_RECEIVE_BATCH, size)
+        self._stamped = stamped
         self._pump = _open_pump(self._raw.fileno(), self._read)
+
+    def now(self) -> int:
+        """Give the time; while a batch is read it stands still."""
+        return self._time if self._reading else self._clock.now()
 
     # Out
 
-    def transmit(self, payload: bytes) -> Transmit:
-        """Take a frame."""
-        if self._reading or self._outgoing:
-            self._outgoing.append(payload)
-        else:
+    def send(self, payload: bytes) -> None:
+        """Send a frame, or keep it until what is read has been read, or there is room.
+
+        Raises:
+            OSError: It is refused.
+        """
+        if not self._reading and not self._outgoing:
             try:
                 self._raw.send([payload])
             except OSError as error:
                 self._wait_for_room(error)
-                self._outgoing.append(payload)
-        return Transmit.TAKEN
-
-    def stop(self) -> None:
-        """Forget the frames that were not sent."""
-        self._outgoing.clear()
-        self._retry.cancel()
+            else:
+                return
+        self._outgoing.append(payload)
 
     def _wait_for_room(self, error: OSError) -> None:
         if error.errno not in {errno.EAGAIN, errno.ENOBUFS}:
             raise error
-        self._retry.start(self.socket.now() + round(self._pacer.delay() * _SECOND))
+        self._retry.start(self._clock.now() + round(self._pacer.delay() * _SECOND))
 
     def _try_again(self, _due: int, _now: int) -> None:
         self._flush()
@@ -204,38 +274,56 @@ class _Bridge(Device):
             try:
                 self._wait_for_room(error)
             except OSError as refusal:
-                outgoing.clear()  # whoever waits for them finds out by the time
                 self._fail(refusal.errno or 0)
 
     # In
 
     def _read(self) -> bool:
-        """Read a batch of frames; tell whether the descriptor may go on being polled."""
-        try:
-            count = self._raw.receive(self._buffer)
-        except BlockingIOError:
-            return True
-        except OSError as error:
-            self._fail(error.errno or 0)
-            return False
-        interface = self._interface
-        if interface is None:
-            return True
+        """Read some batches of frames; tell whether the descriptor may go on being polled."""
+        for _ in range(_BATCHES):
+            try:
+                count = self._raw.receive(self._buffer)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                self._fail(error.errno or 0)
+                return False
+            self._take(count)
+            if count < _BUSY:
+                break
+        return True
+
+    def _take(self, count: int) -> None:
+        """Hand on a batch, and send what answers it."""
+        self._time = self._clock.now()
         self._reading = True
         try:
-            for payload, _, flags, stamp_ns in self._buffer.received(count):
-                if flags & MSG_CONFIRM:
-                    interface.echoed(payload, self.socket, stamp_ns or 0)
-                else:
-                    interface.receive(payload, stamp_ns or 0)
+            self._hand_on(count)
         finally:
             self._reading = False
             if self._outgoing and self._retry.deadline is None:
                 self._flush()
-        return True
+
+    def _hand_on(self, count: int) -> None:
+        buffer, peer, connection = self._buffer, self._peer, self.socket.connection
+        size = buffer.payload_size
+        if self._stamped:
+            for payload, _, flags, stamp_ns in buffer.received(count):
+                if flags & MSG_CONFIRM:
+                    connection.transmission.echo(payload[8:])
+                elif payload[:4] == peer and len(payload) == size:
+                    connection.receive(payload[8:], payload[4], stamp_ns or 0)
+            return
+        echo, receive = connection.transmission.echo, connection.receive
+        for (payload,), (_, flags, length) in buffer.payloads(count):
+            if flags & MSG_CONFIRM:
+                echo(payload[8:])
+            elif payload[:4] == peer and length == size:
+                receive(payload[8:], payload[4], 0)
 
     def _fail(self, number: int) -> None:
         """Pass on what happened to the interface."""
+        self._outgoing.clear()  # whoever waits for these finds out by the time
         interface = self._interface
         if interface is None:
             return

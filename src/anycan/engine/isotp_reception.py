@@ -176,7 +176,7 @@ class Reception:
     def _continue_block(self) -> None:
         self._in_block += 1
         if not self._block_size or self._in_block < self._block_size:
-            self._timeout.start(self._host.now() + CONSECUTIVE_TIMEOUT)
+            self._timeout.put_off(self._host.now() + CONSECUTIVE_TIMEOUT)
         elif not self._listens:
             self._send_flow_control(CONTINUE_TO_SEND)
 

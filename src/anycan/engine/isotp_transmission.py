@@ -271,7 +271,7 @@ class Transmission:
             return
         host = self._host
         if not self._gap:
-            self._timeout.start(host.now() + self._echo_timeout)
+            self._timeout.put_off(host.now() + self._echo_timeout)
             self._send_answering()
             return
         self._timeout.cancel()

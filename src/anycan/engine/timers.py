@@ -144,6 +144,13 @@ class Timer:
             self._timers.forget(self)
             self._timers.push(self, deadline)
 
+    def put_off(self, deadline: int) -> None:
+        """Let it happen later than it would; as :meth:`start`, whatever else is due then."""
+        if self.entry is not None and deadline > self.entry[0]:
+            self.deadline = deadline
+        else:
+            self.start(deadline)
+
     def cancel(self) -> None:
         """Let it not happen. It can be started again."""
         self.deadline = None

@@ -94,6 +94,7 @@ class MessageBuffer:
 
     __slots__ = (
         "_header",
+        "_payload",
         "_record",
         "_record_views",
         "_records_of",
@@ -134,6 +135,7 @@ class MessageBuffer:
         )
         self._records_of = self._record.iter_unpack
         self._unpack_record = self._record.unpack_from
+        self._payload = Struct(f"={payload_size}s{self.stride - payload_size}x")
         self._header = Struct(_HEADER_RESULT)
         self._unpack_header = self._header.unpack_from
         self.headers = bytearray(capacity * self._header.size)
@@ -239,6 +241,19 @@ class MessageBuffer:
         start = position * self.stride
         _, ifindex = _ADDRESS.unpack_from(self.records, start + self.address_offset)
         return bytes(self.records[start : start + length]), flags, names[ifindex]
+
+    def payloads(self, count: int) -> Iterator[tuple[tuple[bytes], tuple[int, int, int]]]:
+        """Give of the first ``count`` messages what costs the least to give.
+
+        Yields:
+            The payload, padded to ``payload_size``; the length of the control messages, the flags,
+            and the payload's own length.
+        """
+        records = memoryview(self.records)[: count * self.stride]
+        headers = memoryview(self.headers)[: count * self._header.size]
+        return zip(
+            self._payload.iter_unpack(records), self._header.iter_unpack(headers), strict=True
+        )
 
     def received(self, count: int) -> Iterator[tuple[bytes, int, int, int | None]]:
         """Give the first ``count`` messages, of whatever they are made.

@@ -20,16 +20,6 @@ class Transmit(enum.Enum):
     """The device holds it, and tells by :meth:`Port.sent` when it is on the bus."""
     FULL = enum.auto()
     """The device has no room: the sender gets ENOBUFS."""
-    TAKEN = enum.auto()
-    """Another host of the bus sends it, and the device tells by :meth:`Port.echoed` that it has."""
-
-
-class Sender(Protocol):
-    """Who sends frames."""
-
-    def released(self, size: int) -> None:
-        """Take note that the device has let go of a frame of that many bytes which it held."""
-        ...
 
 
 class Port(Protocol):
@@ -55,16 +45,6 @@ class Port(Protocol):
 
     def sent(self, now_ns: int) -> None:
         """Say that the oldest of the frames held is on the bus."""
-        ...
-
-    def echoed(self, payload: bytes, sender: Sender, now_ns: int) -> None:
-        """Say that a frame which was ``TAKEN`` is on the bus.
-
-        Args:
-            payload: The frame.
-            sender: The socket that sent it.
-            now_ns: When it was on the bus, in nanoseconds since the epoch.
-        """
         ...
 
 

@@ -10,7 +10,7 @@ import attrs
 
 from anycan.engine.failure import failure
 from anycan.frame import ERR_FLAG
-from anycan.network.core.device import Sender, Transmit
+from anycan.network.core.device import Transmit
 from anycan.network.core.payload import (
     FLEXIBLE,
     INVALID,
@@ -67,6 +67,14 @@ class Taker(Receiver, Protocol):
             sender: The socket that sent it; None: it came from the bus.
             now_ns: The time.
         """
+        ...
+
+
+class Sender(Protocol):
+    """Who sends frames."""
+
+    def released(self, size: int) -> None:
+        """Take note that the device has let go of a frame of that many bytes which it held."""
         ...
 
 
@@ -198,8 +206,6 @@ class Interface:
             if loopback:
                 self._deliver(payload, kind, word, size, sender, now_ns)
             return False
-        if result is Transmit.TAKEN:
-            return False
         if result is Transmit.FULL:
             self.counters.send_dropped += 1
             raise failure(errno.ENOBUFS)
@@ -220,15 +226,6 @@ class Interface:
         sender.released(len(payload))
         if echoed:
             self._deliver(payload, kind, word, size, sender, now_ns)
-
-    def echoed(self, payload: bytes, sender: Sender, now_ns: int) -> None:
-        """Take note that a frame which another host took is on the bus."""
-        kind = kind_of(payload)
-        (word,) = unpack_word(payload)
-        size = data_length(payload, kind, word)
-        self.counters.sent += 1
-        self.counters.sent_bytes += size
-        self._deliver(payload, kind, word, size, sender, now_ns)
 
     def receive(self, payload: bytes, now_ns: int) -> bool:
         """Take a frame that came from the bus.

@@ -225,6 +225,10 @@ class IsotpSocketCore(SocketCore):
 
     # What the connection asks for
 
+    def frame_of(self, data: bytes) -> bytes:
+        """Give the bytes of a frame."""
+        return self._heads[len(data)] + data.ljust(self._size, b"\0")
+
     def transmit(self, data: bytes) -> None:
         """Send a frame.
 
@@ -234,9 +238,7 @@ class IsotpSocketCore(SocketCore):
         interface = self._interface
         if interface is None:
             raise failure(errno.ENXIO)
-        length = len(data)
-        payload = self._heads[length] + data.ljust(self._size, b"\0")
-        prepared = (payload, self._kind, self._word, length)
+        prepared = (self.frame_of(data), self._kind, self._word, len(data))
         interface.transmit_again(prepared, self, self._stamp_ns)
 
     def answer(self, data: bytes) -> None:
