@@ -18,7 +18,9 @@ from anycan import (
     Frame,
     InterfaceDownError,
     InterfaceRemovedError,
+    IsotpAttribute,
     PaddingError,
+    ReceptionInterruptedError,
     ReceptionTimeoutError,
     SequenceError,
 )
@@ -182,6 +184,39 @@ async def test_a_link_that_goes_down_and_comes_back(bench: IsotpBench) -> None:
         with anyio.fail_after(10):
             assert await other.receive() == PDU
         assert one.statistics().sent == 1
+
+
+async def test_each_time_down_is_told_once(bench: IsotpBench) -> None:
+    async with bench.pair() as (one, other):
+        for _ in range(2):
+            bench.links.down(bench.name)
+            with anyio.fail_after(10), pytest.raises(InterfaceDownError):
+                await one.receive()
+            for _ in range(3):
+                with pytest.raises(InterfaceDownError, match="the PDU was not sent"):
+                    await one.send(PDU)
+            with pytest.raises(anyio.WouldBlock):
+                one.receive_nowait()
+            bench.links.up(bench.name)
+            with anyio.fail_after(10), pytest.raises(InterfaceDownError):
+                await other.receive()
+            await one.send(PDU)
+            with anyio.fail_after(10):
+                assert await other.receive() == PDU
+
+
+async def test_strict_iso_tells_of_a_pdu_that_another_one_ends(bench: IsotpBench) -> None:
+    async with (
+        bench.raw() as can,
+        bench.open(strict_iso=True, implementation="auto") as link,
+    ):
+        assert link.extra(IsotpAttribute.implementation) == "engine"
+        for data in (FIRST.data, b"\x00", b"\x02on"):  # what is not valid ends nothing
+            await can.send(Frame(0x7E8, data))
+        with anyio.fail_after(10):
+            with pytest.raises(ReceptionInterruptedError):
+                await link.receive()
+            assert await link.receive() == b"on"
 
 
 async def test_an_interface_that_is_removed(bench: IsotpBench) -> None:

@@ -204,6 +204,39 @@ async def test_faults_are_told_and_the_server_goes_on(bench: IsotpBench) -> None
         assert {type(error) for _, error in faults} == {SequenceError, FlowControlTimeoutError}
 
 
+async def test_a_reply_before_the_last_that_fails_is_a_fault_too(bench: IsotpBench) -> None:
+    faults: list[CanOSError] = []
+
+    async def pending(request: IsotpRequest) -> bytes:
+        if request == b"long":
+            await request.reply(bytes(100))  # nobody takes it
+        return b"last"
+
+    def told(_: Address, error: CanOSError) -> None:
+        faults.append(error)
+
+    async with serving(bench, pending, ECUS[:1], on_fault=told), bench.raw() as can:
+        await can.send(Frame(0x7E0, b"\4long"))
+        await until(lambda: len(faults) == 1)
+        async with bench.open(TESTERS[0]) as link:
+            assert await link.request(b"short") == b"last"
+    assert isinstance(faults[0], FlowControlTimeoutError)
+
+
+async def test_a_handler_is_tested_by_itself() -> None:
+    request = IsotpRequest(b"\x3e\0", ECUS[0], functional=True)
+    assert (request, request.address, request.functional) == (b"\x3e\0", ECUS[0], True)
+    with pytest.raises(RuntimeError, match="nobody waits"):
+        await request.reply(b"")
+    sent: list[bytes] = []
+
+    async def send(pdu: bytes) -> None:
+        sent.append(pdu)
+
+    await IsotpRequest(b"", ECUS[0], send=send).reply(b"\x7e")
+    assert sent == [b"\x7e"]
+
+
 async def test_the_interface_goes_down_and_then_away(bench: IsotpBench) -> None:
     faults: list[CanOSError] = []
     removed: list[InterfaceRemovedError] = []

@@ -191,6 +191,28 @@ async def test_a_request_that_is_not_answered_times_out(bench: IsotpBench) -> No
         assert not one.transmitting
 
 
+async def test_replies_that_are_not_the_last_put_the_end_off(bench: IsotpBench) -> None:
+    async def answer(link: anycan.IsotpLink) -> None:
+        await link.receive()
+        for _ in range(3):
+            await link.send(b"pending")
+            await anyio.sleep(0.02)
+        await link.send(b"final")
+
+    def is_final(reply: bytes) -> bool:
+        return reply != b"pending"
+
+    async with bench.pair() as (one, other), anyio.create_task_group() as tasks:
+        tasks.start_soon(answer, other)
+        reply = await one.request(b"?", timeout=5, final=is_final, pending_timeout=10)
+        assert reply == b"final"
+        assert one.statistics().discarded == 3
+        tasks.start_soon(answer, other)
+        with pytest.raises(TimeoutError):  # sooner than it was to be at first
+            await one.request(b"?", timeout=100, final=is_final, pending_timeout=0.001)
+        tasks.cancel_scope.cancel()
+
+
 async def test_what_an_endpoint_tells_of_itself(bench: IsotpBench) -> None:
     async with bench.open() as link:
         assert link.extra(IsotpAttribute.interface) == bench.name

@@ -184,6 +184,7 @@ class IsotpLink(UnreliableObjectStream[bytes]):
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - of the peer, and so what is asked for
         final: Callable[[bytes], bool] = bool,
+        pending_timeout: float | None = None,
     ) -> bytes:
         r"""Send a PDU, and wait for the next one that comes.
 
@@ -196,6 +197,8 @@ class IsotpLink(UnreliableObjectStream[bytes]):
             final: Tells of what comes whether it is the reply; what is not is dropped, and waiting
                 goes on. UDS's "response pending": ``lambda reply: reply[:1] != b"\x7f" or
                 reply[-1:] != b"\x78"``.
+            pending_timeout: How long it may take from each of those on, in seconds (of UDS, P2*,
+                as ``timeout`` is P2); None: no longer than it might before.
 
         Raises:
             TimeoutError: It took longer.
@@ -223,12 +226,14 @@ class IsotpLink(UnreliableObjectStream[bytes]):
             >>> anyio.run(main)
             62f190
         """
-        with anyio.fail_after(timeout):
+        with anyio.fail_after(timeout) as scope:
             async with self._request_lock:
                 self._drop_stale()
                 await self.send(item)
                 while not final(reply := await self.receive()):
                     self._stale += 1
+                    if pending_timeout is not None:
+                        scope.deadline = anyio.current_time() + pending_timeout
                 return reply
 
     def _drop_stale(self) -> None:

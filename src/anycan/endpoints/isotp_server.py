@@ -14,6 +14,7 @@ from anycan.exceptions import AddressError, CanOSError, InterfaceRemovedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from typing import Self
 
     from anyio.abc import TaskStatus
 
@@ -25,30 +26,50 @@ if TYPE_CHECKING:
 
 
 class IsotpRequest(bytes):
-    """A request, as :func:`serve_isotp` hands it to a handler: bytes that know where they are from.
+    r"""A request, as :func:`serve_isotp` hands it to a handler: bytes that know where from.
 
-    Attributes:
+    Args:
+        pdu: The request.
         address: The address that was asked, as the server has it.
         functional: All were asked at once, and not this one alone.
+        send: Sends a PDU; None: there is nobody to reply to, as in a handler's own test.
+
+    Attributes:
+        address: The address that was asked.
+        functional: All were asked at once.
+
+    Example:
+        >>> request = IsotpRequest(b"\x3e\x00", Address.normal(0x7E8, 0x7E0))
+        >>> request[0] == 0x3E, request.functional
+        (True, False)
     """
 
     address: Address
     functional: bool
-    _link: IsotpLink
+    failed: CanOSError | None
+    _send: Callable[[bytes], Awaitable[None]] | None
 
-    @classmethod
-    def make(
-        cls, pdu: bytes, address: Address, link: IsotpLink, *, functional: bool
-    ) -> IsotpRequest:
-        """Make one of a PDU."""
-        request = cls(pdu)
+    def __new__(
+        cls,
+        pdu: bytes,
+        address: Address,
+        *,
+        functional: bool = False,
+        send: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> Self:
+        """Make one of a PDU, as the class says."""
+        request = super().__new__(cls, pdu)
         request.address = address
         request.functional = functional
-        request._link = link
+        request.failed = None
+        request._send = send
         return request
 
     async def reply(self, pdu: bytes) -> None:
         r"""Send a reply before the one that the handler returns, such as UDS's "response pending".
+
+        A handler need not catch what this raises: the server then goes on as if it had been
+        raised by the last reply.
 
         Args:
             pdu: The reply.
@@ -56,13 +77,20 @@ class IsotpRequest(bytes):
         Raises:
             IsotpSendError: As :meth:`IsotpLink.send`, and so are the rest.
             InterfaceError: As :meth:`IsotpLink.send`.
+            RuntimeError: The request does not come from a server.
 
         Example:
             >>> async def erase(request: IsotpRequest) -> bytes:
             ...     await request.reply(b"\x7f\x31\x78")
             ...     return b"\x71" + request[1:]
         """
-        await self._link.send(pdu)
+        if self._send is None:
+            raise RuntimeError("nobody waits: this request does not come from serve_isotp()")
+        try:
+            await self._send(pdu)
+        except CanOSError as error:
+            self.failed = error
+            raise
 
 
 class _Pair:
@@ -97,12 +125,18 @@ class _Pair:
                 # What happens to the interface, the other link tells as well.
                 self._server.fault(self._address, error, told=not functional)
                 continue
-            request = IsotpRequest.make(pdu, self._address, self._link, functional=functional)
+            request = IsotpRequest(pdu, self._address, functional=functional, send=self._link.send)
             async with self._lock:
                 await self._answer(request)
 
     async def _answer(self, request: IsotpRequest) -> None:
-        reply = await self._handler(request)
+        try:
+            reply = await self._handler(request)
+        except CanOSError as error:
+            if error is not request.failed:
+                raise  # it is the handler's own
+            self._server.fault(self._address, error)
+            return
         if reply is not None:
             try:
                 await self._link.send(reply)

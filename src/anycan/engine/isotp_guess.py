@@ -217,11 +217,14 @@ class _Guess:
         for node, others in partners.items():
             (other, *more) = others
             if not more and len(partners[other]) == 1:  # else one identifier is of two pairs
-                first, second = sorted((node, other), key=self._since)
+                first, second = sorted((node, other), key=self._order)
                 pairs.add((first, second))
         for first, second in sorted(pairs, key=lambda pair: self._since(pair[0])):
             extended = first[1] & EFF_FLAG != 0
             yield Address.normal(first[1] & EFF_MASK, second[1] & EFF_MASK, extended=extended)
+
+    def _order(self, node: _Node) -> tuple[bool, float]:
+        return _is_responder(node[1]), self._since(node)
 
     def _since(self, node: _Node) -> float:
         since = self._traffic[node].since
@@ -236,6 +239,16 @@ class _Guess:
             and self._traffic[other].plausible
             and (traffic.transfers - count) * _TOLERANCE <= traffic.transfers
         )
+
+
+def _is_responder(word: int) -> bool:
+    """Tell whether an identifier is one by which a tester is answered, by a standard.
+
+    Source: ISO 15765-4: 0x7E8 to 0x7EF, and 0x18DAF1 with the responder's address.
+    """
+    if word & EFF_FLAG:
+        return word & 0x00FF_FF00 == 0x00DA_F100
+    return word & 0x7F8 == 0x7E8
 
 
 def _is_usual(word: int, other: int) -> bool:

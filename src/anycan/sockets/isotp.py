@@ -78,6 +78,7 @@ class IsotpSocket(CanSocket):
         self.pdus_sent = 0
         self.errors = 0
         self._send_error: CanOSError | None = None
+        self._told_down = False
         self.maximum_pdu = maximum_pdu
         batch = max(1, min(_BATCH, _BATCH_BYTES // maximum_pdu))
         self._buffer = MessageBuffer(batch, maximum_pdu)
@@ -143,6 +144,7 @@ class IsotpSocket(CanSocket):
     def _sort(self, number: int) -> CanOSError | None:
         """Keep an error of sending for :meth:`sent`; give any other, for whoever receives."""
         self.errors += 1
+        self._told_down = self._told_down or number == errno.ENETDOWN
         idle = not self.sending or self.is_idle()
         if number == errno.ENODEV:
             self._send_error = interface_removed(self.interface)
@@ -184,7 +186,9 @@ class IsotpSocket(CanSocket):
             InterfaceRemovedError: The interface is gone.
         """
         self.check(pdu)
-        told_down = False
+        if self._told_down:
+            # Otherwise nobody could tell another pending error from a refusal.
+            self._tell_pending(self._take_error())
         while True:
             try:
                 self._descriptor.send([pdu])
@@ -194,16 +198,19 @@ class IsotpSocket(CanSocket):
                 number = error.errno or 0
             else:
                 break
-            # It may be of what was before, and says nothing of this PDU then; but for ENETDOWN, of
-            # which the second one in a row is a refusal.
-            if number not in _PENDING or (number == errno.ENETDOWN and told_down):
+            # What nobody has been told yet is of the past, and says nothing of this PDU.
+            if number not in _PENDING or (number == errno.ENETDOWN and self._told_down):
                 raise self._explain_refusal(number, pdu)
-            told_down = number == errno.ENETDOWN
-            told = self._sort(number)
-            if told is not None:
-                self.on_pending_error(told)
+            self._tell_pending(number)
         self.sending = True
+        self._told_down = False
         self._send_error = None
+
+    def _tell_pending(self, number: int) -> None:
+        """Hand a pending error on to whom it concerns; 0: there is none."""
+        told = self._sort(number) if number else None
+        if told is not None:
+            self.on_pending_error(told)
 
     def _explain_refusal(self, number: int, pdu: bytes) -> Exception:
         match number:
@@ -252,11 +259,7 @@ class IsotpSocket(CanSocket):
         if not self.sending:
             return True
         idle = self.is_idle()
-        number = self._take_error()
-        if number:
-            told = self._sort(number)
-            if told is not None:
-                self.on_pending_error(told)
+        self._tell_pending(self._take_error())
         removed = self._send_error is not None and self._send_error.errno == errno.ENODEV
         if not idle and not removed:
             return False
