@@ -24,7 +24,7 @@ from anyio import TASK_STATUS_IGNORED
 
 from anycan import (
     Address,
-    CanOSError,
+    CanError,
     InterfaceRemovedError,
     IsotpLink,
     IsotpRequest,
@@ -241,7 +241,7 @@ class Delay:
             await anyio.sleep(pause * 0.8)
             pause = P2_EXTENDED
             self.announced = True
-            with suppress(CanOSError):  # the answer meets the same fault
+            with suppress(CanError):  # the answer meets the same fault
                 await self._request.reply(
                     bytes((NEGATIVE, self._request[0], Code.RESPONSE_PENDING))
                 )
@@ -266,9 +266,9 @@ async def simulate(
     )
 
 
-def tell(_: Address, fault: CanOSError) -> None:
+def tell(_: Address, fault: CanError) -> None:
     """Say what went wrong on the bus; the ECU lives through it."""
-    print(fault.strerror)
+    print(fault)
 
 
 SILENCE: Final = 0.2  # so long without an answer: none comes

@@ -180,8 +180,8 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
             ProtocolUnavailableError(errno.EAFNOSUPPORT, "use anycan.UserNetwork"),
             (
                 "anycan: this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on"
-                " Linux, load them with 'sudo modprobe -a can-raw can-bcm'; 'anycan demo' runs"
-                " without them, on a user-space network\n"
+                " Linux, load them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan demo'"
+                " runs without them, on a user-space network\n"
             ),
         ),
         (

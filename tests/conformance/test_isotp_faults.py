@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from anycan import (
     Address,
@@ -145,6 +146,29 @@ async def test_an_error_of_receiving_is_not_one_of_sending(bench: IsotpBench) ->
             assert await other.receive() == PDU
             with pytest.raises(SequenceError):
                 await one.receive()
+
+
+async def test_a_request_does_not_fail_for_what_was_before(bench: IsotpBench) -> None:
+    async with bench.raw() as can, bench.pair() as (one, other), anyio.create_task_group() as tasks:
+        tasks.start_soon(echo, other)
+        for data in (FIRST.data, b"\x22ghijklm"):
+            await can.send(Frame(0x7E8, data))
+        await anyio.sleep(0.002)
+        assert await one.request(b"first", timeout=10) == b"first"
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_request_beside_who_receives_sends_nothing(bench: IsotpBench) -> None:
+    async with bench.pair() as (one, other), anyio.create_task_group() as tasks:
+        tasks.start_soon(one.receive)
+        for _ in range(5):
+            await checkpoint()
+        with pytest.raises(anyio.BusyResourceError):
+            await one.request(b"never", timeout=10)
+        tasks.cancel_scope.cancel()
+        with pytest.raises(anyio.WouldBlock):
+            other.receive_nowait()
+        assert one.statistics().sent == 0
 
 
 async def test_hostile_frames_harm_nobody(bench: IsotpBench) -> None:

@@ -13,12 +13,14 @@ import anycan
 from anycan import (
     Address,
     AddressError,
-    CanOSError,
+    CanError,
     FlowControlTimeoutError,
     Frame,
     InterfaceDownError,
     InterfaceRemovedError,
     IsotpRequest,
+    PaddingError,
+    PduError,
     SequenceError,
 )
 from rig.isotp import ONE, IsotpBench
@@ -185,8 +187,8 @@ async def test_leaving_early_closes_what_is_open(bench: IsotpBench) -> None:
 
 
 async def test_faults_are_told_and_the_server_goes_on(bench: IsotpBench) -> None:
-    faults: list[tuple[Address, CanOSError]] = []
-    told: Callable[[Address, CanOSError], object] = lambda *fault: faults.append(fault)  # noqa: E731 - with its type
+    faults: list[tuple[Address, CanError]] = []
+    told: Callable[[Address, CanError], object] = lambda *fault: faults.append(fault)  # noqa: E731 - with its type
 
     async def long(_request: bytes) -> bytes:
         return bytes(100)
@@ -205,14 +207,14 @@ async def test_faults_are_told_and_the_server_goes_on(bench: IsotpBench) -> None
 
 
 async def test_a_reply_before_the_last_that_fails_is_a_fault_too(bench: IsotpBench) -> None:
-    faults: list[CanOSError] = []
+    faults: list[CanError] = []
 
     async def pending(request: IsotpRequest) -> bytes:
         if request == b"long":
             await request.reply(bytes(100))  # nobody takes it
         return b"last"
 
-    def told(_: Address, error: CanOSError) -> None:
+    def told(_: Address, error: CanError) -> None:
         faults.append(error)
 
     async with serving(bench, pending, ECUS[:1], on_fault=told), bench.raw() as can:
@@ -221,6 +223,91 @@ async def test_a_reply_before_the_last_that_fails_is_a_fault_too(bench: IsotpBen
         async with bench.open(TESTERS[0]) as link:
             assert await link.request(b"short") == b"last"
     assert isinstance(faults[0], FlowControlTimeoutError)
+
+
+async def test_a_reply_that_is_too_long_is_a_fault_too(bench: IsotpBench) -> None:
+    faults: list[CanError] = []
+
+    async def lengthen(request: bytes) -> bytes:
+        return bytes(8301) if request == b"long" else request
+
+    async with (
+        serving(bench, lengthen, ECUS[:1], on_fault=lambda _, error: faults.append(error)),
+        bench.open(TESTERS[0]) as link,
+    ):
+        await link.send(b"long")
+        await until(lambda: len(faults) == 1)
+        assert await link.request(b"short") == b"short"
+    assert isinstance(faults[0], PduError)
+
+
+async def test_a_request_to_all_that_is_wrong_is_a_fault(bench: IsotpBench) -> None:
+    faults: list[CanError] = []
+    async with (
+        serving(
+            bench,
+            answer,
+            ECUS[:1],
+            functional=ALL,
+            on_fault=lambda _, error: faults.append(error),
+            rx_padding=0xAA,
+        ),
+        bench.raw() as can,
+    ):
+        for identifier in (0x7E0, 0x7DF):
+            await can.send(Frame(identifier, b"\1?"))
+        await until(lambda: len(faults) == 2)
+    assert {type(error) for error in faults} == {PaddingError}
+
+
+async def test_each_responder_may_ask_for_time(bench: IsotpBench) -> None:
+    async def pending(request: IsotpRequest) -> bytes:
+        if request.address == ECUS[0]:
+            await request.reply(b"pending")
+            await anyio.sleep(0.3)
+        return b"final"
+
+    async with (
+        serving(bench, pending, ECUS[:2], functional=ALL),
+        ask(
+            bench,
+            b"?",
+            responders=TESTERS[:3],
+            timeout=0.15,
+            final=lambda reply: reply != b"pending",
+            pending_timeout=20.0,
+        ) as replies,
+    ):
+        heard = [(address.tx_id, reply) async for address, reply in replies]
+    assert sorted(heard) == [(0x7E0, b"final"), (0x7E0, b"pending"), (0x7E1, b"final")]
+    assert replies.missing == (TESTERS[2],)
+
+
+async def test_a_cancelled_wait_for_a_reply_loses_none(bench: IsotpBench) -> None:
+    async def slow(request: bytes) -> bytes:
+        await anyio.sleep(0.1)
+        return request
+
+    async with serving(bench, slow, ECUS[:2], functional=ALL), ask(bench, b"?") as replies:
+        with anyio.move_on_after(0.01):
+            await anext(replies)
+        assert [(await anext(replies))[1] for _ in range(2)] == [b"?", b"?"]
+
+
+async def test_closing_from_elsewhere_ends_the_iteration(bench: IsotpBench) -> None:
+    ended: list[bool] = []
+
+    async with ask(bench, b"?") as replies, anyio.create_task_group() as tasks:
+
+        async def iterate() -> None:
+            async for _ in replies:
+                pass
+            ended.append(True)
+
+        tasks.start_soon(iterate)
+        await anyio.sleep(0.02)
+        await replies.aclose()
+    assert ended == [True]
 
 
 async def test_a_handler_is_tested_by_itself() -> None:
@@ -238,7 +325,7 @@ async def test_a_handler_is_tested_by_itself() -> None:
 
 
 async def test_the_interface_goes_down_and_then_away(bench: IsotpBench) -> None:
-    faults: list[CanOSError] = []
+    faults: list[CanError] = []
     removed: list[InterfaceRemovedError] = []
 
     async def run(*, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -296,6 +383,13 @@ async def test_what_cannot_be_served_or_asked(bench: IsotpBench) -> None:
         await anycan.serve_isotp(answer, bench.name, [])
     with pytest.raises(AddressError, match="is functional"):
         await anycan.serve_isotp(answer, bench.name, [ALL])
+    with pytest.raises(AddressError, match="is of one node"):
+        await anycan.serve_isotp(answer, bench.name, [ONE], functional=ONE)
+    with pytest.raises(AddressError, match="is asked by alone"):
+        await anycan.serve_isotp(answer, bench.name, [ONE], functional=Address.normal(0x7E8, None))
+    for wrong in ({"functional": 0x7DF}, {"addresses": [0x7E0]}):
+        with pytest.raises(TypeError):
+            await anycan.serve_isotp(answer, bench.name, **({"addresses": [ONE]} | wrong))
     with pytest.raises(AddressError, match="whom to ask"):
         anycan.functional_request(bench.name, b"?", responders=[])
     with pytest.raises(AddressError, match="is of one node"):

@@ -53,7 +53,7 @@ class Recorder(IsotpProtocol):
     def pdu_sent(self, pdu: bytes) -> None:
         self._note("sent", pdu)
 
-    def send_failed(self, pdu: bytes, exc: anycan.CanOSError) -> None:
+    def send_failed(self, pdu: bytes, exc: anycan.CanError) -> None:
         self._note("failed", pdu, type(exc))
 
     def error_received(self, exc: anycan.CanOSError) -> None:
@@ -258,6 +258,49 @@ async def test_a_protocol_that_fails_is_reported(bench: IsotpBench) -> None:
     transport.close()
     await failing.called("lost", None)
     assert protocol.calls == [("made", transport)]
+
+
+async def test_what_is_sent_from_a_call_is_sent_once(bench: IsotpBench) -> None:
+    class Answering(Recorder):
+        def pdu_sent(self, pdu: bytes) -> None:
+            super().pdu_sent(pdu)
+            if pdu[0] < 4:
+                transport.send(bytes((pdu[0] + 1,)) * len(pdu))
+
+    for size in (1, 20):
+        transport, _ = await open_recorder(bench)
+        answering = Answering()
+        transport.set_protocol(answering)
+        async with bench.open(ONE.reversed()) as link:
+            transport.send(bytes((1,)) * size)
+            received = [(await link.receive())[0] for _ in range(4)]
+            await answering.called("sent", bytes((4,)) * size)
+            transport.close()
+            await answering.called("lost", None)
+            assert received == [1, 2, 3, 4]
+            with pytest.raises(anyio.WouldBlock):
+                link.receive_nowait()
+
+
+async def test_what_was_refused_is_sent_again_from_there(bench: IsotpBench) -> None:
+    class Insisting(Recorder):
+        def send_failed(self, pdu: bytes, exc: anycan.CanError) -> None:
+            super().send_failed(pdu, exc)
+            if len(self.calls) < 5:
+                transport.send(pdu)
+
+    transport, _ = await open_recorder(bench)
+    insisting = Insisting()
+    transport.set_protocol(insisting)
+    bench.links.down(bench.name)
+    transport.send(b"again")
+    await insisting.until(lambda: len(insisting.calls) >= 5)
+    failed = ("failed", b"again", InterfaceDownError)
+    await insisting.until(lambda: transport.get_write_buffer_size() == 0)
+    assert insisting.calls.count(failed) >= 4
+    assert insisting.calls.count(("error", InterfaceDownError)) == 1
+    transport.close()
+    await insisting.called("lost", None)
 
 
 async def test_a_protocol_may_close_at_any_call(bench: IsotpBench) -> None:

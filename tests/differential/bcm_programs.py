@@ -26,7 +26,7 @@ from anycan.wire.constants import (
 )
 from anycan.wire.messages import MessageBuffer
 from stages import INTERFACES
-from timed import Standing, TimedRun
+from timed import Standing, TimedRun, close
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -298,7 +298,7 @@ class Run(TimedRun):
             return [self._outcome(step) for step in everything]
         finally:
             for descriptor in (*self._sockets, self._raw):
-                descriptor.close()
+                close(descriptor)
 
     def _outcome(self, step: Step) -> Outcome:  # noqa: C901, PLR0911 - one case for each kind of step
         try:

@@ -48,7 +48,7 @@ from anycan.wire.isotp import (
 from anycan.wire.messages import MessageBuffer
 from bcm_programs import weighted
 from stages import INTERFACES
-from timed import MARGIN, Standing, TimedRun
+from timed import MARGIN, Standing, TimedRun, close
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
@@ -533,7 +533,7 @@ class Run(TimedRun):
             return [self._settled(step) for step in everything]
         finally:
             for descriptor in (*self._sockets, self._raw, self._talker):
-                descriptor.close()
+                close(descriptor)
 
     def _settled(self, step: Step) -> Outcome:
         """Give the outcome of a step, and wait until what it began has come to a rest."""

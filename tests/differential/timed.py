@@ -16,10 +16,18 @@ from anycan.wire.messages import pack_address
 from clock import MILLISECOND, ManualClock
 
 if TYPE_CHECKING:
+    from anycan.sockets.descriptor import Descriptor
     from stages import Stage, UserStage
 
 MARGIN: Final = 25 * MILLISECOND  # nothing happens that close to a step
 _SLICE: Final = 5 * MILLISECOND
+
+
+def close(descriptor: Descriptor) -> None:
+    """Close a descriptor, and wait until that has been done."""
+    rest = descriptor.close()
+    if rest is not None:
+        rest()
 
 
 class TimedRun:

@@ -1,4 +1,4 @@
-"""What transports have in common: a protocol that may fail, two water marks, a loop of asyncio's."""
+"""What transports have in common: a protocol that may fail, two water marks, asyncio's loop."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class TestProtocols:
     def test_one_of_another_kind_is_refused(self, other: Any) -> None:
         first = Recorder()
         transport = Plain(first)
-        with pytest.raises(TypeError, match="^a Recorder is needed, not "):
+        with pytest.raises(TypeError, match=r"^a Recorder is needed, not "):
             transport.set_protocol(other)
         assert transport.get_protocol() is first
 
@@ -99,14 +99,18 @@ class TestProtocols:
         transport._call("something", 1)
         transport._call("something", 2)
         assert protocol.calls == [("something", 1), ("something", 2)]
-        assert transport.reports == [
-            {
-                "message": "Recorder.something() failed",
-                "exception": failure,
-                "transport": transport,
-                "protocol": protocol,
-            }
-        ] * 2
+        assert (
+            transport.reports
+            == [
+                {
+                    "message": "Recorder.something() failed",
+                    "exception": failure,
+                    "transport": transport,
+                    "protocol": protocol,
+                }
+            ]
+            * 2
+        )
 
     def test_one_that_lacks_a_method_is_reported_too(self) -> None:
         transport = Plain(Recorder())
@@ -115,7 +119,9 @@ class TestProtocols:
         assert isinstance(report["exception"], AttributeError)
         assert report["message"] == "Recorder.nothing() failed"
 
-    @pytest.mark.parametrize("failure", [KeyboardInterrupt(), SystemExit(), asyncio.CancelledError()])
+    @pytest.mark.parametrize(
+        "failure", [KeyboardInterrupt(), SystemExit(), asyncio.CancelledError()]
+    )
     def test_what_is_no_fault_of_its_own_goes_on(self, failure: BaseException) -> None:
         transport = Plain(Recorder(failure))
         with pytest.raises(type(failure)):
@@ -204,9 +210,7 @@ class TestWaterMarks:
 
 
 class TestRunningLoop:
-    words = (
-        r"^transports are asyncio's own, and no loop of asyncio runs here: use open_isotp\(\)$"
-    )
+    words = r"^transports are asyncio's own, and no loop of asyncio runs here: use open_isotp\(\)$"
 
     def test_asyncios(self) -> None:
         async def main() -> None:

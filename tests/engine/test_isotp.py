@@ -268,8 +268,8 @@ class Bus:
             echoed = len(way) - len(sender.on_the_way)
             if sender.on_the_way:
                 found.append(sender.echo)
-            # Where one frame is on its way at a time, the echo is first, as in the kernel.
-            if way and (echoed > 0 or sender.settings.window > 1):
+            # The echo is first, as in the kernel: one socket has both, in the order of the bus.
+            if way and echoed > 0:
                 found.append(partial(self._hear, receiver))
         return found
 

@@ -436,14 +436,6 @@ class TestFlowControl:
         sender.run()
         assert (sender.take_times(), sender.errors) == ([0, 5], [])
 
-    def test_a_short_one_that_is_early_is_not_kept(self, strict: MakeNode) -> None:
-        sender = sending(strict(txtime=NONE, window=4), 60)
-        sender.hear("30 02 00")
-        sender.hear("30 02 00")
-        sender.hear("30 02", 2)
-        sender.echo(2)
-        assert (len(sender.sent), sender.errors) == (4, [])
-
 
 class TestTimeouts:
     def test_a_single_frame_has_a_second(self, strict: MakeNode) -> None:

@@ -341,8 +341,6 @@ def test_the_longest_pdu_unless_it_is_said() -> None:
 
 @pytest.mark.parametrize("size", [-1, 0, 4094, 1_049_601])
 def test_the_longest_pdu_that_it_cannot_have(size: int) -> None:
-    with pytest.raises(
-        ValueError, match=f"^max_pdu_size= is 4095 to 1049600 bytes, not {size}$"
-    ):
+    with pytest.raises(ValueError, match=f"^max_pdu_size= is 4095 to 1049600 bytes, not {size}$"):
         UserNetwork("bench", max_pdu_size=size)
     assert UserNetwork.find("bench") is None

@@ -204,8 +204,10 @@ def isotp(number: int, interface: str | None = "can0", *, sending: bool = False)
         (
             errno.ECOMM,
             FlowControlTimeoutError,
-            f"no flow control from {SUBJECT} within a second, or a frame did not leave: is the peer"
-            " there, and are the identifiers the right ones?",
+            (
+                f"no flow control from {SUBJECT} within a second, or a frame did not leave: is the"
+                " peer there, and are the identifiers the right ones?"
+            ),
         ),
         (
             errno.EMSGSIZE,
@@ -215,8 +217,10 @@ def isotp(number: int, interface: str | None = "can0", *, sending: bool = False)
         (
             errno.EBADMSG,
             FlowControlError,
-            f"the peer of {SUBJECT} sent flow control that is too short, unknown or filled up"
-            " otherwise than expected",
+            (
+                f"the peer of {SUBJECT} sent flow control that is too short, unknown or filled up"
+                " otherwise than expected"
+            ),
         ),
     ],
 )
@@ -246,8 +250,10 @@ def test_the_outcome_of_a_pdu_that_is_not_known() -> None:
         (
             errno.EBADMSG,
             PaddingError,
-            f"a frame from {SUBJECT} was filled up otherwise than expected (rx_padding=,"
-            " check_padding=)",
+            (
+                f"a frame from {SUBJECT} was filled up otherwise than expected (rx_padding=,"
+                " check_padding=)"
+            ),
         ),
         (
             errno.EILSEQ,
@@ -314,7 +320,6 @@ def test_another_error_of_a_transfer() -> None:
     check(isotp(errno.EIO), CanOSError, errno.EIO, "can0", "receiving from can0 failed: ")
 
 
-@pytest.mark.xfail(strict=True, reason="an error of sending is explained as one of receiving")
 @pytest.mark.parametrize("number", [errno.EIO, errno.EPERM, errno.ENOMEM])
 def test_another_error_of_sending_is_not_called_one_of_receiving(number: int) -> None:
     error = isotp(number, sending=True)

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import struct
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -307,6 +308,22 @@ class TestOpening:
             IsotpSocket(script, "can9", BOTH_WAYS, IsotpSocketOptions(), 8300, script.open)
         assert (script.options, script.closed) == ([], 1)
 
+    @pytest.mark.parametrize("refused", ["bind", OPTIONS, STAMPS, None])
+    def test_what_is_left_of_a_socket_that_could_not_be_opened_is_done(
+        self, script: Script, refused: object
+    ) -> None:
+        done = threading.Event()
+        script.rest = done.set
+        interface = "can0"
+        if refused is None:
+            interface = "can9"
+        else:
+            script.refused[refused] = errno.EPERM
+        with pytest.raises(CanOSError):
+            IsotpSocket(script, interface, BOTH_WAYS, IsotpSocketOptions(), 8300, script.open)
+        assert done.wait(10)
+        assert script.closed == 1
+
 
 class TestReceiving:
     def test_a_batch_in_its_order(self, script: Script) -> None:
@@ -472,10 +489,21 @@ class TestErrorsWhileAPduIsSent:
             one.receive()
         if busy:
             assert not one.sent()
+            script.busy = False
+            script.pending = errno.ECOMM  # what became of it
+            with pytest.raises(InterfaceDownError, match="the PDU was not sent"):
+                one.sent()
+        else:  # it has ended, and what there was to say of it may have been lost
+            assert outcome(one.sent) is SendUnconfirmedError
+        assert one.pdus_sent == 0
+
+    def test_a_link_that_goes_down_and_comes_back_in_time(self, script: Script) -> None:
+        one = open_sending(script, busy=True)
+        script.failures.append(errno.ENETDOWN)
+        assert outcome(one.receive) is InterfaceDownError
         script.busy = False
-        with pytest.raises(InterfaceDownError, match="the PDU was not sent"):
-            one.sent()
-        assert (one.errors, one.pdus_sent) == (1, 0)
+        assert one.sent()
+        assert (one.errors, one.pdus_sent) == (1, 1)
 
     @pytest.mark.parametrize("busy", [False, True])
     def test_an_interface_that_is_removed_concerns_both_at_once(
@@ -501,7 +529,7 @@ class TestErrorsWhileAPduIsSent:
         ("number", "kind", "sent"),
         [
             *((number, kind, SendUnconfirmedError) for number, kind in PASSED_ON),
-            (errno.ENETDOWN, InterfaceDownError, InterfaceDownError),
+            (errno.ENETDOWN, InterfaceDownError, SendUnconfirmedError),
             (errno.ENODEV, InterfaceRemovedError, InterfaceRemovedError),
         ],
     )
@@ -605,7 +633,7 @@ class TestSending:
 
     def test_why_it_can_never_be_sent(self, script: Script) -> None:
         one = open_socket(script, maximum_pdu=5000)
-        with pytest.raises(PduError, match="^a PDU has at least one byte$"):
+        with pytest.raises(PduError, match=r"^a PDU has at least one byte$"):
             one.check(b"")
         one.check(bytes(5000))
         with pytest.raises(
@@ -621,13 +649,12 @@ class TestSending:
         script.always = errno.EINVAL
         with pytest.raises(
             PduError,
-            match="^20 bytes do not fit into a single frame, and a functional address takes no"
-            " other: broadcast_segmented=True sends them all the same$",
+            match=r"^20 bytes do not fit into a single frame, and a functional address takes no"
+            r" other: broadcast_segmented=True sends them all the same$",
         ):
             one.send(PDU)
         assert (script.tries, one.sending, one.errors) == (1, False, 0)
 
-    @pytest.mark.xfail(strict=True, reason="a connection of two is told of a functional address")
     def test_to_one_node_alone_nothing_is_said_of_functional_addresses(
         self, script: Script
     ) -> None:
@@ -685,13 +712,47 @@ class TestSending:
         assert one.sent()
         assert (one.errors, one.pdus_sent) == (1, 1)
 
-    def test_only_twice_in_a_row_is_a_refusal(self, script: Script) -> None:
+    def test_once_that_was_told_it_refuses_the_first_time(self, script: Script) -> None:
+        one = open_socket(script)
+        told = Told(one)
+        script.failures.append(errno.ENETDOWN)
+        assert outcome(one.receive) is InterfaceDownError
+        script.always = errno.ENETDOWN
+        for tries in (1, 2):
+            assert outcome(lambda: one.send(PDU)) is InterfaceDownError
+            assert script.tries == tries
+        assert (told.kinds, one.errors) == ([], 1)
+
+    def test_other_errors_in_between_do_not_change_that(self, script: Script) -> None:
         one = open_socket(script)
         told = Told(one)
         script.answers += [errno.ENETDOWN, errno.EILSEQ, errno.ENETDOWN]
+        assert outcome(lambda: one.send(PDU)) is InterfaceDownError
+        assert (told.kinds, one.errors) == ([InterfaceDownError, SequenceError], 2)
+
+    def test_each_time_that_it_went_down_is_told(self, script: Script) -> None:
+        one = open_socket(script)
+        told = Told(one)
+        script.failures.append(errno.ENETDOWN)
+        assert outcome(one.receive) is InterfaceDownError
+        script.pending = errno.ENETDOWN  # and it came back twice
         one.send(PDU)
-        assert script.sent == [PDU]
-        assert told.kinds == [InterfaceDownError, SequenceError, InterfaceDownError]
+        assert (script.sent, told.kinds) == ([PDU], [InterfaceDownError])
+        assert one.sent()
+        # Since a PDU was taken in between, the next one is of the past again.
+        script.answers.append(errno.ENETDOWN)
+        one.send(PDU)
+        assert (len(script.sent), told.kinds) == (2, [InterfaceDownError] * 2)
+        assert one.errors == 3
+
+    def test_what_else_waits_when_it_was_down_is_told_too(self, script: Script) -> None:
+        one = open_socket(script)
+        told = Told(one)
+        script.failures.append(errno.ENETDOWN)
+        assert outcome(one.receive) is InterfaceDownError
+        script.pending = errno.EILSEQ
+        one.send(PDU)
+        assert (script.sent, told.kinds, one.errors) == ([PDU], [SequenceError], 2)
 
     @pytest.mark.parametrize(
         ("number", "kinds"),
@@ -727,14 +788,13 @@ class TestSending:
         one.send(PDU)
         assert script.sent == [PDU]
 
-    @pytest.mark.xfail(strict=True, reason="EMSGSIZE of every write is retried for ever")
     def test_frames_that_the_link_has_become_too_small_for_are_refused(
         self, script: Script
     ) -> None:
         # can_send() says so where the MTU was lowered, while the link was down, and stays with it.
         one = open_socket(script, fd=True)
-        script.always = errno.EMSGSIZE
-        with pytest.raises(CanOSError):
+        script.always, script.mtu = errno.EMSGSIZE, 16
+        with pytest.raises(FrameNotSupportedError, match="takes no CAN FD frames"):
             one.send(PDU)
 
 

@@ -80,7 +80,11 @@ def test_flags_and_padding(options: dict[str, Any], expected: bytes) -> None:
 
 
 def test_all_flags_together() -> None:
-    options = {"listen_only": True, "half_duplex": True, "dynamic_flow_control": True}
+    options: dict[str, Any] = {
+        "listen_only": True,
+        "half_duplex": True,
+        "dynamic_flow_control": True,
+    }
     options |= {"padding": 1, "rx_padding": 2, "tx_stmin": 0, "rx_stmin": 0, "frame_txtime": 1e-6}
     expected = opts(0x23FF, 1000, b"\x12\1\2\xf1")
     assert values(EXTENDED, **options)[OPTS] == expected

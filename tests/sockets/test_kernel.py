@@ -425,11 +425,36 @@ class TestClose:
         assert descriptor.fileno() == -1
         assert descriptor.close() is None
 
-    @pytest.mark.parametrize(("protocol", "name"), [(2, "can-bcm"), (6, "can-isotp")])
+    def test_one_of_isotp_does_not_wait_while_it_is_not_bound(self, inner: socket.socket) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_DGRAM, 6, "can-isotp")
+        number = inner.fileno()
+        assert descriptor.close() is None
+        assert not is_open(number)
+
+    def test_nor_while_it_could_not_be_bound(self, inner: socket.socket) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_DGRAM, 6, "can-isotp")
+        number = inner.fileno()
+        with pytest.raises(OSError, match="Invalid argument"):
+            descriptor.bind(b"\x1d\x00" + bytes(22))
+        assert descriptor.close() is None
+        assert not is_open(number)
+
+    def test_a_raw_socket_that_is_bound_is_closed_at_once_too(self, inner: socket.socket) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_RAW, 1, "can-raw")
+        number = inner.fileno()
+        descriptor.bind(named(8))
+        assert descriptor.close() is None
+        assert not is_open(number)
+
+    @pytest.mark.parametrize(
+        ("protocol", "name", "bound"), [(2, "can-bcm", False), (6, "can-isotp", True)]
+    )
     def test_one_that_may_wait_is_closed_by_what_is_given(
-        self, inner: socket.socket, protocol: int, name: str
+        self, inner: socket.socket, protocol: int, name: str, bound: bool
     ) -> None:
         descriptor = KernelDescriptor(socket.SOCK_DGRAM, protocol, name)
+        if bound:
+            descriptor.bind(named(9))
         number = inner.fileno()
         rest = descriptor.close()
         assert rest is not None
@@ -445,11 +470,8 @@ class TestClose:
         rest()
         assert not is_open(number)
 
-    @pytest.mark.parametrize("protocol", [2, 6])
-    def test_what_is_given_holds_nothing_but_the_number(
-        self, inner: socket.socket, protocol: int
-    ) -> None:
-        descriptor = KernelDescriptor(socket.SOCK_DGRAM, protocol, "can-bcm")
+    def test_what_is_given_holds_nothing_but_the_number(self, inner: socket.socket) -> None:
+        descriptor = KernelDescriptor(socket.SOCK_DGRAM, 2, "can-bcm")
         number = inner.fileno()
         rest = descriptor.close()
         del descriptor

@@ -38,8 +38,9 @@ class TestNormal:
         [
             (0x000, 0x7FF, None, False),
             (0x7FF, 0x000, None, False),
-            (0x800, 0x001, None, True),
-            (0x001, 0x800, None, True),
+            (0x800, 0x18DAF110, None, True),
+            (0x001, 0x800, True, True),
+            (0x800, None, None, True),
             (0x1FFFFFFF, None, None, True),
             (0x001, None, None, False),
             (0x001, 0x002, True, True),
@@ -114,7 +115,7 @@ class TestExtended:
         assert (address.tx_word, address.rx_word) == (0x6F1, 0x612)
 
     def test_29_bits(self) -> None:
-        assert Address.extended(0x800, 1, target=1, source=2).rx_word == 1 | EFF
+        assert Address.extended(0x800, 0x801, target=1, source=2).rx_word == 0x801 | EFF
         assert Address.extended(2, 1, target=1, source=2, extended=True).tx_word == 2 | EFF
 
     def test_functional(self) -> None:
@@ -157,7 +158,7 @@ class TestMixed:
 
 ALL = [
     Address.normal(0x7E0, 0x7E8),
-    Address.normal(0x18DA10F1, 0x7E8),
+    Address.normal(0x18DA10F1, 0x7E8, extended=True),
     Address.normal_fixed(0x10, 0xF1, priority=3),
     Address.extended(0x6F1, 0x612, target=0x12, source=0xF1),
     Address.mixed_11(0x7E0, 0x7E8, extension=0x55),
@@ -170,7 +171,7 @@ class TestReversed:
         ("address", "other"),
         [
             (ALL[0], Address.normal(0x7E8, 0x7E0)),
-            (ALL[1], Address.normal(0x7E8, 0x18DA10F1)),
+            (ALL[1], Address.normal(0x7E8, 0x18DA10F1, extended=True)),
             (ALL[2], Address.normal_fixed(0xF1, 0x10, priority=3)),
             (ALL[3], Address.extended(0x612, 0x6F1, target=0xF1, source=0x12)),
             (ALL[4], Address.mixed_11(0x7E8, 0x7E0, extension=0x55)),
@@ -241,6 +242,13 @@ class TestErrors:
                 "tx_id of an address is 0 to 0x1fffffff, not 0x20000000",
             ),
             (lambda: Address.normal(1, -1), "rx_id of an address is 0 to 0x1fffffff, not -0x1"),
+            (
+                lambda: Address.normal(0x7E0, 0x18DAF110),
+                (
+                    "tx_id 0x7e0 and rx_id 0x18daf110 are of 11 bits and of 29: if both are to"
+                    " have 29, say extended=True"
+                ),
+            ),
             (
                 lambda: Address.normal(0x80000001, 2),
                 "tx_id of an address is 0 to 0x1fffffff, not 0x80000001",

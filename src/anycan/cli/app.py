@@ -117,8 +117,8 @@ def _text(error: BaseException) -> str:
     if isinstance(error, ProtocolUnavailableError):
         return (
             "this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on Linux, load"
-            " them with 'sudo modprobe -a can-raw can-bcm'; 'anycan demo' runs without them, on a"
-            " user-space network"
+            " them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan demo' runs without"
+            " them, on a user-space network"
         )
     if isinstance(error, NetworkUnavailableError):
         return (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from anycan import Address, CanOSError, serve_isotp
+from anycan import Address, CanError, serve_isotp
 from anycan.cli.common import (
     NetworkOption,
     UsageError,
@@ -153,10 +153,10 @@ class _Responder:
     def _print(self, arrow: Literal["->", "<-"], pdu: bytes) -> None:
         emit(self._formatter.served(self._asking, arrow, self._interface, time.time_ns(), pdu))
 
-    def tell_fault(self, _address: Address, error: CanOSError) -> None:
+    def tell_fault(self, _address: Address, error: CanError) -> None:
         """Tell what went wrong on the bus."""
         self._faults += 1
-        say(f"{error.strerror}")
+        say(str(getattr(error, "strerror", error)))
 
     def summary(self) -> str:
         """Say how many requests there were."""

@@ -14,9 +14,10 @@ from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
 from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
 from anycan.endpoints.bcm_values import BcmAttribute, BcmStatistics
-from anycan.endpoints.closing import finish, finish_in_background
+from anycan.endpoints.closing import finish
 from anycan.endpoints.pacing import Pacer
 from anycan.exceptions import OperationError
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.errors import interface_removed
 from anycan.sockets.networks import resolve_network
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import anyio
 
 from anycan.endpoints.bcm_values import BcmStatistics
-from anycan.endpoints.closing import finish_in_background
 from anycan.exceptions import OperationError
 from anycan.sockets.bcm import BcmSocket
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.common import find_interface
 from anycan.sockets.errors import interface_missing
 from anycan.sockets.options import check_buffer

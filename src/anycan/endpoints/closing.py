@@ -7,26 +7,17 @@ a frame for it, and for the end of an ISO-TP transfer. So a thread does that.
 from __future__ import annotations
 
 from contextlib import suppress
-from threading import Thread
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from anycan.sockets.closing import finish_in_background
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-
-
-def finish_in_background(rest: Callable[[], object] | None) -> None:
-    """Do what is left to be done, for whoever cannot wait.
-
-    Args:
-        rest: What closing a socket gave.
-    """
-    if rest is not None:
-        # No daemon: a program that ends waits for it, a second at the most.
-        Thread(target=rest, name="anycan closing a socket").start()
 
 
 def finish_and_tell(
@@ -65,7 +56,26 @@ async def finish(rest: Callable[[], object] | None, *, shield: bool = True) -> N
     if rest is None:
         await checkpoint()
         return
-    with anyio.CancelScope(shield=shield):
-        # Its own limiter: closing a socket that is busy takes its time, and holds up nobody else.
-        limiter = anyio.CapacityLimiter(1)
-        await anyio.to_thread.run_sync(rest, abandon_on_cancel=True, limiter=limiter)
+    once = _Once(rest)
+    try:
+        with anyio.CancelScope(shield=shield):
+            # Its own limiter: closing a socket that is busy takes its time, and holds up nobody.
+            limiter = anyio.CapacityLimiter(1)
+            await anyio.to_thread.run_sync(once, abandon_on_cancel=True, limiter=limiter)
+    except BaseException:
+        finish_in_background(once)  # unless a thread has begun
+        raise
+
+
+class _Once:
+    """Calls a function at its first call."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function: Callable[[], object] | None = function
+        self._lock = Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            function, self._function = self._function, None
+        if function is not None:
+            function()

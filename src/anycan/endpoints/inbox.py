@@ -80,6 +80,11 @@ class Inbox(Generic[ItemT]):
         """
         raise NotImplementedError
 
+    @property
+    def busy(self) -> bool:
+        """Whether a task waits for what is read."""
+        raise NotImplementedError
+
     async def wait_writable(self) -> None:
         """Wait until the socket may have room; returns also when the endpoint was closed."""
         raise NotImplementedError
@@ -137,6 +142,11 @@ class AnyioInbox(Inbox[ItemT]):
         super().__init__(socket)
         self._scope: anyio.CancelScope | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a task waits for what is read."""
+        return self._scope is not None
+
     async def wait(self) -> None:
         """Let other tasks run, then read, waiting until that gives frames."""
         while True:
@@ -192,6 +202,11 @@ class AsyncioInbox(Inbox[ItemT]):
         if len(items) >= INBOX_CAPACITY:
             self._registration.stop_reading()
         self._waiter.wake()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task waits for what is read."""
+        return not self._waiter.done()
 
     def wait(self) -> Awaitable[None]:
         """Give what the next read finishes."""

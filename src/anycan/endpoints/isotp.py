@@ -10,12 +10,13 @@ import anyio
 from anyio.abc import UnreliableObjectStream
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.closing import finish, finish_in_background
+from anycan.endpoints.closing import finish
 from anycan.endpoints.inbox import open_inbox
 from anycan.endpoints.isotp_opening import open_isotp_socket
 from anycan.endpoints.isotp_values import IsotpAttribute, IsotpStatistics
 from anycan.endpoints.pacing import Pacer
-from anycan.exceptions import CanOSError
+from anycan.exceptions import CanOSError, InterfaceDownError, IsotpReceiveError
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.isotp_options import IsotpSocketOptions
 
 if TYPE_CHECKING:
@@ -188,7 +189,8 @@ class IsotpLink(UnreliableObjectStream[bytes]):
     ) -> bytes:
         r"""Send a PDU, and wait for the next one that comes.
 
-        What came before and nobody took is dropped, so that it is not taken for the reply. Requests
+        What came before and nobody took is dropped, and what went wrong before is not told, so
+        that neither is taken for the reply. Requests
         of several tasks wait for each other.
 
         Args:
@@ -207,7 +209,7 @@ class IsotpLink(UnreliableObjectStream[bytes]):
             IsotpReceiveError: The reply was given up in the middle.
             InterfaceError: As :meth:`send`.
             ClosedResourceError: As :meth:`send`.
-            BusyResourceError: Another task is waiting for a PDU.
+            BusyResourceError: Another task is waiting for a PDU; nothing was sent.
 
         Example:
             >>> async def main() -> None:
@@ -228,6 +230,8 @@ class IsotpLink(UnreliableObjectStream[bytes]):
         """
         with anyio.fail_after(timeout) as scope:
             async with self._request_lock:
+                if self._inbox.busy:
+                    raise anyio.BusyResourceError("receiving from")
                 self._drop_stale()
                 await self.send(item)
                 while not final(reply := await self.receive()):
@@ -239,8 +243,10 @@ class IsotpLink(UnreliableObjectStream[bytes]):
     def _drop_stale(self) -> None:
         with suppress(anyio.WouldBlock):
             while True:
-                self.receive_nowait()
-                self._stale += 1
+                # What went wrong before says nothing of the reply either.
+                with suppress(IsotpReceiveError, InterfaceDownError):
+                    self.receive_nowait()
+                    self._stale += 1
 
     def statistics(self) -> IsotpStatistics:
         """Give the counters since the endpoint was opened; also after it was closed."""
@@ -253,6 +259,7 @@ class IsotpLink(UnreliableObjectStream[bytes]):
             errors=socket.errors,
             waiting=len(self._pdus),
             discarded=self._inbox.discarded + self._stale,
+            frames_dropped=socket.frames_dropped,
         )
 
     @property

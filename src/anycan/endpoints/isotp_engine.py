@@ -38,12 +38,15 @@ from anycan.wire.constants import (
     CAN_RAW_RECV_OWN_MSGS,
     CANFD_MTU,
     MSG_CONFIRM,
+    SK_MEMINFO_DROPS,
+    SK_MEMINFO_VARS,
+    SO_MEMINFO,
     SO_SNDBUF,
     SOL_SOCKET,
 )
-from anycan.wire.isotp import IsotpFlag, unpack_isotp_address
+from anycan.wire.isotp import BROADCAST, FLOW_CONTROL, IsotpFlag, unpack_isotp_address
 from anycan.wire.messages import MessageBuffer, pack_address
-from anycan.wire.options import pack_filters, pack_integer
+from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +77,7 @@ class EngineDescriptor(UserDescriptor):
 
     def __init__(self, network: Network, maximum_pdu: int, *, strict: bool) -> None:
         self._network = network
+        self._frames_dropped = 0
         self._raw = open_descriptor(network, socket.SOCK_RAW, CAN_RAW, "can-raw")
         self._settings = IsotpSettings(
             maximum_pdu=maximum_pdu, strict=strict, window=_WINDOW, frame_txtime=0
@@ -94,9 +98,13 @@ class EngineDescriptor(UserDescriptor):
         return bridge.socket
 
     @property
-    def overflows(self) -> int:
-        """How many PDUs were refused because they are too long."""
-        return self._bridge.socket.connection.reception.overflows
+    def frames_dropped(self) -> int:
+        """How many frames were lost because the raw socket's receive buffer was full."""
+        size = 4 * SK_MEMINFO_VARS
+        with suppress(OSError):  # closed, or a kernel before 4.12
+            value = self._raw.getsockopt(SOL_SOCKET, SO_MEMINFO, size)
+            self._frames_dropped = unpack_integers(value)[SK_MEMINFO_DROPS]
+        return self._frames_dropped
 
     def bind(self, address: bytes) -> None:
         """Bind to the interface and the identifiers in a ``struct sockaddr_can``."""
@@ -108,34 +116,34 @@ class EngineDescriptor(UserDescriptor):
         interface = self._stack.add(name, self._bridge, mtu, index)
         interface.set_up()
         super().bind(address)
-        self._configure_raw(rx_id, tx_id)
+        receives = not self._settings.options.flags & BROADCAST
+        self._configure_raw({rx_id, tx_id} if receives else {tx_id})
         self._raw.bind(pack_address(index))
-        size = self._settings.link_layer.mtu
-        self._bridge.begin(interface, rx_id, size, stamped=self._needs_stamps)
+        self._bridge.begin(interface, rx_id if receives else None, self._settings)
 
-    def _configure_raw(self, rx_id: int, tx_id: int) -> None:
+    def _configure_raw(self, words: set[int]) -> None:
         setter = OptionSetter(self._raw, None)
-        filters = [_exactly(word) for word in {rx_id, tx_id} if word]
+        filters = [_exactly(word) for word in words]
         setter.set(CAN_RAW_FILTER, pack_filters(filters), "CAN_RAW_FILTER", "2.6.25")
         setter.set(CAN_RAW_RECV_OWN_MSGS, pack_integer(1), "CAN_RAW_RECV_OWN_MSGS", "2.6.25")
         if self._settings.flexible:
             setter.set(CAN_RAW_FD_FRAMES, pack_integer(1), "CAN_RAW_FD_FRAMES", "3.6")
-        if self._needs_stamps:
+        if _needs_stamps(self._settings):
             setter.stamp_messages()
         setter.set_receive_buffer(None)
         # The least there is: that it is full is seen before the interface's queue is.
         setter.set(SO_SNDBUF, pack_integer(0), "SO_SNDBUF", "2.0", SOL_SOCKET)
-
-    @property
-    def _needs_stamps(self) -> bool:
-        """Whether it counts when frames were received."""
-        return self._settings.options.flags & IsotpFlag.FORCE_RXSTMIN != 0
 
     def close(self) -> None:
         """Close both sockets: what is being sent is not sent further."""
         self._bridge.close()
         super().close()
         self._raw.close()
+
+
+def _needs_stamps(settings: IsotpSettings) -> bool:
+    """Tell whether it counts when frames were received."""
+    return settings.options.flags & IsotpFlag.FORCE_RXSTMIN != 0
 
 
 def _exactly(word: int) -> CanFilter:
@@ -160,21 +168,32 @@ class _BridgedSocket(IsotpSocketCore):
         bridge: _Bridge,
     ) -> None:
         super().__init__(stack, changed, settings)
+        self._bridge = bridge
         self._pass_on = bridge.send
         self.now = bridge.now
 
     def transmit(self, data: bytes) -> None:
-        """Send a frame."""
+        """Send a PDU's first frame, unless there is no room."""
         if not self._bound:
             raise failure(errno.ENXIO)
-        self._pass_on(self.frame_of(data))
+        self._bridge.send_first(self.frame_of(data))
 
     def answer(self, data: bytes) -> None:
-        """Send a frame; that it is refused interests nobody."""
-        try:  # noqa: SIM105 - contextlib.suppress takes as long as all the rest
-            self._pass_on(self._heads[len(data)] + data.ljust(self._size, b"\0"))
-        except OSError:
-            pass
+        """Send a frame that answers another one, now or when there is room."""
+        self._pass_on(self._heads[len(data)] + data.ljust(self._size, b"\0"))
+
+    def go_on(self, data: bytes) -> None:
+        """Send a frame of a PDU that has begun, now or when there is room."""
+        self._pass_on(self.frame_of(data))
+
+    def look(self) -> None:
+        """Read what waits."""
+        self._bridge.look()
+
+    def idle(self) -> None:
+        """Take note that another PDU can be sent: what is left of the last one is not."""
+        self._bridge.forget_data()
+        super().idle()
 
     def deliver_pdu(self, pdu: bytes, stamp_ns: int) -> None:
         """Queue a PDU for the user."""
@@ -201,7 +220,8 @@ class _Bridge(Device):
         self._interface: Interface | None = None
         self._buffer = MessageBuffer(_RECEIVE_BATCH, CANFD_MTU)
         self._stamped = False
-        self._peer = b""
+        self._peer: bytes | None = None
+        self._control = 8  # where in a frame its kind stands
         self._outgoing: deque[bytes] = deque()
         self._reading = False
         self._time = 0
@@ -217,19 +237,19 @@ class _Bridge(Device):
         """Take a frame."""
         return Transmit.SENT
 
-    def begin(self, interface: Interface, rx_id: int, size: int, *, stamped: bool) -> None:
+    def begin(self, interface: Interface, rx_id: int | None, settings: IsotpSettings) -> None:
         """Begin to read.
 
         Args:
             interface: The network's only interface.
-            rx_id: The identifier of the peer's frames, with its flag; 0: there is none.
-            size: Of the frames that are wanted: 16 or 72.
-            stamped: Their time stamps are wanted.
+            rx_id: The identifier of the peer's frames, with its flag; None: there is none.
+            settings: How the socket behaves.
         """
         self._interface = interface
-        self._peer = rx_id.to_bytes(4, sys.byteorder) if rx_id else b"none"
-        self._buffer = MessageBuffer(_RECEIVE_BATCH, size)
-        self._stamped = stamped
+        self._peer = None if rx_id is None else rx_id.to_bytes(4, sys.byteorder)
+        self._control = 8 + settings.address_size
+        self._buffer = MessageBuffer(_RECEIVE_BATCH, settings.link_layer.mtu)
+        self._stamped = _needs_stamps(settings)
         self._pump = _open_pump(self._raw.fileno(), self._read)
 
     def now(self) -> int:
@@ -238,24 +258,58 @@ class _Bridge(Device):
 
     # Out
 
-    def send(self, payload: bytes) -> None:
-        """Send a frame, or keep it until what is read has been read, or there is room.
+    def send_first(self, payload: bytes) -> None:
+        """Send a PDU's first frame, or none of it.
 
         Raises:
-            OSError: It is refused.
+            OSError: It is refused; EAGAIN or ENOBUFS: there is no room.
         """
-        if not self._reading and not self._outgoing:
-            try:
-                self._raw.send([payload])
-            except OSError as error:
-                self._wait_for_room(error)
-            else:
-                return
-        self._outgoing.append(payload)
+        if self._outgoing:
+            raise failure(errno.EAGAIN)
+        self._raw.send([payload])
+
+    def send(self, payload: bytes) -> None:
+        """Send a frame, or keep it until what is read has been read, or there is room."""
+        if self._reading:
+            self._outgoing.append(payload)
+        elif not self._outgoing:
+            self._outgoing.append(payload)
+            self._flush()
+        else:
+            self._outgoing.append(payload)
+
+    def forget_data(self) -> None:
+        """Forget what waits to be sent of a PDU, but not the flow control for another one."""
+        if self._outgoing:
+            waiting = [one for one in self._outgoing if self._is_flow_control(one)]
+            self._outgoing.clear()
+            self._outgoing.extend(waiting)
+
+    def _is_flow_control(self, payload: bytes) -> bool:
+        return payload[self._control] & 0xF0 == FLOW_CONTROL
+
+    def _forget_old_flow_control(self) -> None:
+        """Keep the newest alone: whoever is on the bus chooses how much is to be answered."""
+        answers = [one for one in self._outgoing if self._is_flow_control(one)]
+        if len(answers) > 1:
+            self.forget_flow_control()
+            self._outgoing.append(answers[-1])
+
+    def forget_flow_control(self) -> None:
+        """Forget the flow control that waits to be sent."""
+        waiting = [one for one in self._outgoing if not self._is_flow_control(one)]
+        self._outgoing.clear()
+        self._outgoing.extend(waiting)
+
+    def look(self) -> None:
+        """Read what waits, before a timeout counts."""
+        if self._interface is not None and not self._reading:
+            self._read()
 
     def _wait_for_room(self, error: OSError) -> None:
         if error.errno not in {errno.EAGAIN, errno.ENOBUFS}:
             raise error
+        self._forget_old_flow_control()
         self._retry.start(self._clock.now() + round(self._pacer.delay() * _SECOND))
 
     def _try_again(self, _due: int, _now: int) -> None:
@@ -279,12 +333,16 @@ class _Bridge(Device):
     # In
 
     def _read(self) -> bool:
-        """Read some batches of frames; tell whether the descriptor may go on being polled."""
-        for _ in range(_BATCHES):
+        """Read some batches of frames; tell whether the descriptor may go on being polled.
+
+        Where nothing was to be read, a send call may have taken an error that was: see
+        :mod:`~anycan.endpoints.registration`.
+        """
+        for batch in range(_BATCHES):
             try:
                 count = self._raw.receive(self._buffer)
             except BlockingIOError:
-                return True
+                return batch > 0
             except OSError as error:
                 self._fail(error.errno or 0)
                 return False
@@ -301,7 +359,9 @@ class _Bridge(Device):
             self._hand_on(count)
         finally:
             self._reading = False
-            if self._outgoing and self._retry.deadline is None:
+            if self._retry.deadline is not None:
+                self._forget_old_flow_control()
+            elif self._outgoing:
                 self._flush()
 
     def _hand_on(self, count: int) -> None:
@@ -405,4 +465,5 @@ class _TrioPump:
         if self._open:
             self._open = False
             self._scope.cancel()
-            self._trio.lowlevel.notify_closing(self._fd)
+            with suppress(RuntimeError):  # trio does not run any more, and so nobody waits
+                self._trio.lowlevel.notify_closing(self._fd)

@@ -38,6 +38,7 @@ class FunctionalRequest:
         responders: tuple[Address, ...],
         timeout: float,
         final: Callable[[bytes], bool],
+        pending_timeout: float | None,
         options: dict[str, Any],
     ) -> None:
         self._interface = interface
@@ -45,11 +46,13 @@ class FunctionalRequest:
         self._functional = functional
         self._timeout = timeout
         self._final = final
+        self._pending_timeout = pending_timeout
         self._options = options
         self._stack: AsyncExitStack | None = None
         self._waiting: dict[Address, IsotpLink | None] = dict.fromkeys(responders)
-        self._deadline = 0.0
+        self._deadlines: dict[Address, float] = {}
         self._done = False
+        self._entered = False
         self._failure: InterfaceError | None = None
         self.errors: dict[Address, CanOSError] = {}
 
@@ -59,6 +62,7 @@ class FunctionalRequest:
         return tuple(self._waiting)
 
     async def __aenter__(self) -> Self:
+        self._entered = True
         await self._begin()
         return self
 
@@ -81,7 +85,8 @@ class FunctionalRequest:
         try:
             reply = await self._next()
         except BaseException:
-            await self.aclose()
+            if not self._entered:  # else the block closes what is open
+                await self.aclose()
             raise
         if reply is None:
             await self.aclose()
@@ -96,8 +101,10 @@ class FunctionalRequest:
                 self._waiting[address] = await stack.enter_async_context(opening)
             options = self._options
             async with open_isotp(self._interface, address=self._functional, **options) as link:
-                self._deadline = anyio.current_time() + self._timeout
-                await link.send(self._pdu)
+                with anyio.fail_after(self._timeout):
+                    await link.send(self._pdu)
+                deadline = anyio.current_time() + self._timeout
+                self._deadlines = dict.fromkeys(self._waiting, deadline)
             self._stack = stack.pop_all()
 
     async def _next(self) -> tuple[Address, bytes] | None:
@@ -124,19 +131,24 @@ class FunctionalRequest:
             return None
         if self._final(reply):
             del self._waiting[address]
+        elif self._pending_timeout is not None:
+            self._deadlines[address] = anyio.current_time() + self._pending_timeout
         return reply
 
     async def _wait(self) -> bool:
-        """Wait until a reply may be there; tell whether there is time left."""
-        with anyio.CancelScope(deadline=self._deadline):
+        """Wait until a reply may be there; tell whether there is time left for anyone."""
+        now = anyio.current_time()
+        awaited = {one: link for one, link in self._waiting.items() if self._deadlines[one] > now}
+        if not awaited:
+            return False
+        with anyio.CancelScope(deadline=min(self._deadlines[one] for one in awaited)):
             async with anyio.create_task_group() as tasks:
-                for address, link in self._waiting.items():
+                for address, link in awaited.items():
                     if link is not None:
                         tasks.start_soon(self._watch, address, link, tasks.cancel_scope)
-            if self._failure is not None:
-                raise self._failure
-            return True
-        return False
+        if self._failure is not None:
+            raise self._failure
+        return not self._done
 
     async def _watch(self, address: Address, link: IsotpLink, scope: anyio.CancelScope) -> None:
         try:
@@ -145,6 +157,8 @@ class FunctionalRequest:
             self._failure = error
         except CanOSError as error:
             self.errors[address] = error
+        except anyio.ClosedResourceError:
+            self._done = True  # somebody else has closed it
         scope.cancel()
 
     async def aclose(self) -> None:
@@ -164,6 +178,7 @@ def functional_request(
     address: Address | None = None,
     timeout: float = 1.0,
     final: Callable[[bytes], bool] = bool,
+    pending_timeout: float | None = None,
     network: Network | str | None = None,
     **options: Any,
 ) -> FunctionalRequest:
@@ -181,6 +196,8 @@ def functional_request(
         final: Tells of a reply whether it is the responder's last one; when not, more are waited
             for. UDS's "response pending": ``lambda reply: reply[:1] != b"\x7f" or reply[-1:] !=
             b"\x78"``.
+        pending_timeout: How long to wait for a responder from such a reply on, in seconds; None: no
+            longer than for all.
         network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
         **options: What :func:`open_isotp` takes besides, such as ``padding=``.
 
@@ -194,7 +211,7 @@ def functional_request(
         TypeError: It is no address, or an option that :func:`open_isotp` does not know.
 
     Entering its block, or the first reply, raises what :func:`open_isotp` and
-    :meth:`IsotpLink.send` raise.
+    :meth:`IsotpLink.send` raise, and TimeoutError where the request could not be sent in time.
 
     Example:
         >>> async def answer(request: bytes) -> bytes:
@@ -233,4 +250,6 @@ def functional_request(
         if one.functional:
             raise AddressError(f"{one!r} is functional: a responder sends from an identifier")
     options["network"] = network
-    return FunctionalRequest(interface, pdu, functional, asked, timeout, final, options)
+    return FunctionalRequest(
+        interface, pdu, functional, asked, timeout, final, pending_timeout, options
+    )

@@ -55,11 +55,16 @@ def open_isotp_socket(
         The socket, and which of both it is.
     """
     whom = make_address(address, tx_id, rx_id)
+    if options.broadcast_segmented and not whom.functional:
+        raise ValueError(f"broadcast_segmented= is for a functional address, not for {whom!r}")
     if interface is None:
         raise TypeError("an ISO-TP endpoint is for one interface: name it")
     if implementation not in {"auto", "socket", "engine"}:
         raise ValueError(f'implementation= is "auto", "socket" or "engine", not {implementation!r}')
-    if max_pdu_size is not None and not LEAST_MAXIMUM_PDU <= max_pdu_size <= GREATEST_MAXIMUM_PDU:
+    size: object = max_pdu_size  # whatever was given
+    if size is not None and not (
+        isinstance(size, int) and LEAST_MAXIMUM_PDU <= size <= GREATEST_MAXIMUM_PDU
+    ):
         raise ValueError(
             f"max_pdu_size= is {LEAST_MAXIMUM_PDU} to {GREATEST_MAXIMUM_PDU} bytes, not"
             f" {max_pdu_size}"
@@ -72,13 +77,13 @@ def open_isotp_socket(
     needs_engine = options.strict_iso or (max_pdu_size or 0) > found.max_pdu_size
     if implementation != "engine" and not needs_engine:
         try:
-            return IsotpSocket(found, interface, whom, options, found.max_pdu_size), "socket"
+            return IsotpSocket(found, interface, whom, options), "socket"
         except ProtocolUnavailableError as error:
             if implementation == "socket" or error.errno == errno.EAFNOSUPPORT:
                 raise
-    size = max_pdu_size or found.max_pdu_size
-    opener = partial(_open_engine, strict=options.strict_iso, maximum_pdu=size)
-    return IsotpSocket(found, interface, whom, options, size, opener), "engine"
+    most = max_pdu_size or found.max_pdu_size
+    opener = partial(_open_engine, strict=options.strict_iso, maximum_pdu=most)
+    return IsotpSocket(found, interface, whom, options, most, opener), "engine"
 
 
 def _open_engine(

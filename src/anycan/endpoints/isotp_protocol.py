@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anycan.endpoints.isotp_transport import IsotpTransport
-    from anycan.exceptions import CanOSError
+    from anycan.exceptions import CanError, CanOSError
 
 
 class IsotpProtocol(asyncio.BaseProtocol):
@@ -44,12 +44,13 @@ class IsotpProtocol(asyncio.BaseProtocol):
             pdu: Its bytes.
         """
 
-    def send_failed(self, pdu: bytes, exc: CanOSError) -> None:
+    def send_failed(self, pdu: bytes, exc: CanError) -> None:
         """A PDU was not sent, or not wholly; the transport goes on with the next one.
 
         Args:
             pdu: Its bytes.
-            exc: An :class:`IsotpSendError`, or :class:`InterfaceDownError`.
+            exc: An :class:`IsotpSendError`, :class:`InterfaceDownError`, or :class:`PduError` for
+                one that does not fit into the single frame of a functional address.
         """
 
     def error_received(self, exc: CanOSError) -> None:

@@ -10,7 +10,15 @@ import attrs
 from anyio import TASK_STATUS_IGNORED
 
 from anycan.endpoints.isotp import open_isotp
-from anycan.exceptions import AddressError, CanOSError, InterfaceRemovedError
+from anycan.exceptions import (
+    AddressError,
+    CanError,
+    CanOSError,
+    InterfaceError,
+    InterfaceRemovedError,
+    PduError,
+)
+from anycan.wire.isotp_address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -20,7 +28,6 @@ if TYPE_CHECKING:
 
     from anycan.endpoints.isotp import IsotpLink
     from anycan.network.base import Network
-    from anycan.wire.isotp_address import Address
 
     IsotpHandler: TypeAlias = Callable[["IsotpRequest"], Awaitable[bytes | None]]
 
@@ -46,7 +53,7 @@ class IsotpRequest(bytes):
 
     address: Address
     functional: bool
-    failed: CanOSError | None
+    failed: CanError | None
     _send: Callable[[bytes], Awaitable[None]] | None
 
     def __new__(
@@ -88,7 +95,7 @@ class IsotpRequest(bytes):
             raise RuntimeError("nobody waits: this request does not come from serve_isotp()")
         try:
             await self._send(pdu)
-        except CanOSError as error:
+        except (CanOSError, PduError) as error:
             self.failed = error
             raise
 
@@ -123,7 +130,8 @@ class _Pair:
                 pdu = await (link or self._link).receive()
             except CanOSError as error:
                 # What happens to the interface, the other link tells as well.
-                self._server.fault(self._address, error, told=not functional)
+                told = not (functional and isinstance(error, InterfaceError))
+                self._server.fault(self._address, error, told=told)
                 continue
             request = IsotpRequest(pdu, self._address, functional=functional, send=self._link.send)
             async with self._lock:
@@ -132,7 +140,7 @@ class _Pair:
     async def _answer(self, request: IsotpRequest) -> None:
         try:
             reply = await self._handler(request)
-        except CanOSError as error:
+        except (CanOSError, PduError) as error:
             if error is not request.failed:
                 raise  # it is the handler's own
             self._server.fault(self._address, error)
@@ -140,7 +148,7 @@ class _Pair:
         if reply is not None:
             try:
                 await self._link.send(reply)
-            except CanOSError as error:
+            except (CanOSError, PduError) as error:
                 self._server.fault(self._address, error)
 
 
@@ -155,12 +163,12 @@ class _Server:
         removed: The interface is gone.
     """
 
-    def __init__(self, on_fault: Callable[[Address, CanOSError], object] | None) -> None:
+    def __init__(self, on_fault: Callable[[Address, CanError], object] | None) -> None:
         self._on_fault = on_fault
         self.tasks = anyio.create_task_group()
         self.removed: InterfaceRemovedError | None = None
 
-    def fault(self, address: Address, error: CanOSError, *, told: bool = True) -> None:
+    def fault(self, address: Address, error: CanError, *, told: bool = True) -> None:
         """Take note that something went wrong on the bus."""
         if isinstance(error, InterfaceRemovedError):
             self.removed = error
@@ -175,7 +183,7 @@ async def serve_isotp(
     addresses: Iterable[Address] | None = None,
     *,
     functional: Address | None = None,
-    on_fault: Callable[[Address, CanOSError], object] | None = None,
+    on_fault: Callable[[Address, CanError], object] | None = None,
     network: Network | str | None = None,
     task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
     **options: Any,
@@ -194,8 +202,8 @@ async def serve_isotp(
             ``rx_id``. Where ``handler`` is a mapping they stand in there.
         functional: An address by which all of them are asked at once, as the tester has it.
         on_fault: Called with an address and what went wrong on the bus: a request given up in the
-            middle, a reply that was not taken, the interface going down. None: it goes on without
-            a word.
+            middle, a reply that is too long or was not taken, the interface going down. None: it
+            goes on without a word.
         network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
         task_status: Is told when requests can come: ``await tasks.start(serve_isotp, ...)``.
         **options: What :func:`open_isotp` takes besides, such as ``padding=``.
@@ -230,6 +238,8 @@ async def serve_isotp(
         7e00
     """
     handlers = _handlers(handler, addresses)
+    if functional is not None:
+        _check_functional(functional, handlers)
     options["network"] = network
     server = _Server(on_fault)
     async with AsyncExitStack() as stack:
@@ -269,9 +279,22 @@ def _handlers(
     if not handlers:
         raise AddressError("there is no address to serve")
     for address in handlers:
+        if not isinstance(address, Address):
+            raise TypeError(f"an address to serve is an anycan.Address, not {address!r}")
         if address.functional:
             raise AddressError(f"{address!r} is functional: a server answers from an identifier")
     return handlers
+
+
+def _check_functional(functional: Address, handlers: dict[Address, IsotpHandler]) -> None:
+    if not isinstance(functional, Address):
+        raise TypeError(f"functional= is an anycan.Address, not {functional!r}")
+    if not functional.functional:
+        raise AddressError(f"{functional!r} is of one node: a functional address has rx_id=None")
+    for address in handlers:
+        asked_alone = address.rx_word, address.rx_extension
+        if asked_alone == (functional.tx_word, functional.tx_extension):
+            raise AddressError(f"{functional!r} is what {address!r} is asked by alone")
 
 
 def _listening(functional: Address, one: Address) -> Address:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 import anyio
 
 from anycan.endpoints.base_transport import BaseCanTransport, running_loop
-from anycan.endpoints.closing import finish_and_tell, finish_in_background
+from anycan.endpoints.closing import finish_and_tell
 from anycan.endpoints.isotp_opening import open_isotp_socket
 from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_values import IsotpStatistics
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.registration import Registration
 from anycan.exceptions import CanOSError, InterfaceRemovedError, PduError
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.isotp_options import IsotpSocketOptions
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class IsotpTransport(BaseCanTransport):
         self._socket = socket
         self._implementation = implementation
         self._incoming: deque[bytes] = deque()
-        self._outgoing: deque[bytes] = deque()  # the first one is being sent
+        self._outgoing: deque[bytes] = deque()
+        self._sending = False  # the first of them, until the protocol has been told its end
         self._pacer = Pacer()
         self._vain = 0
         self._retry: asyncio.Handle | None = None
@@ -127,15 +129,16 @@ class IsotpTransport(BaseCanTransport):
         sent = memoryview(pdu).tobytes()
         self._socket.check(sent)
         self._outgoing.append(sent)
-        if len(self._outgoing) == 1:
+        if not self._sending:
             self._begin_next()
         self._update_writing()
 
     def _begin_next(self) -> None:
         """Begin to send what comes next."""
         self._stop_waiting()
-        if not self._outgoing or self._closed:
+        if self._closed:
             return
+        self._sending = True
         try:
             self._socket.send(self._outgoing[0])
         except BlockingIOError:
@@ -191,6 +194,7 @@ class IsotpTransport(BaseCanTransport):
 
     def _go_on(self) -> None:
         """Send the next one, unless the protocol has closed the transport."""
+        self._sending = False
         if self._outgoing:
             self._begin_next()
         elif self._closing:
@@ -215,6 +219,7 @@ class IsotpTransport(BaseCanTransport):
             errors=socket.errors,
             waiting=len(self._incoming),
             discarded=self._discarded,
+            frames_dropped=socket.frames_dropped,
         )
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

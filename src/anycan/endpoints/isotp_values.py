@@ -46,6 +46,8 @@ class IsotpStatistics:
         malformed: PDUs lost because they are longer than ``max_pdu_size`` was when it was opened.
         errors: Times something failed: transfers, and the interface going down.
         waiting: PDUs received and not yet taken.
+        frames_dropped: Frames lost by the engine because its raw socket's receive buffer was full;
+            of the network's own ISO-TP sockets 0.
         discarded: PDUs received that nobody took: at closing, before a request, or not its final
             reply.
     """
@@ -57,3 +59,4 @@ class IsotpStatistics:
     errors: int
     waiting: int
     discarded: int
+    frames_dropped: int

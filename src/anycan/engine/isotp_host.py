@@ -27,6 +27,14 @@ class IsotpHost(Protocol):
         """
         ...
 
+    def go_on(self, data: bytes) -> None:
+        """Send a frame of a PDU that has begun, as :meth:`answer`, while none is received."""
+        ...
+
+    def look(self) -> None:
+        """Take what has been received already, before a time that is over counts."""
+        ...
+
     def deliver_pdu(self, pdu: bytes, stamp_ns: int) -> None:
         """Take a PDU that is complete.
 

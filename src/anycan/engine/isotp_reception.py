@@ -204,7 +204,8 @@ class Reception:
         self.active = False
 
     def _timed_out(self, _due: int, _now: int) -> None:
-        if self.active:
+        self._host.look()
+        if self.active and self._timeout.deadline is None:
             self.active = False
             self._host.fail(errno.ETIMEDOUT)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import errno
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from anycan.engine.failure import failure
@@ -93,7 +92,6 @@ class Transmission:
         self._least_gap = 0  # the part of it that the receiver asks for
         self._last_due = 0  # when the last consecutive frame should have been sent
         self._tags: deque[bytes] = deque()  # of the frames that have not been on the bus yet
-        self._early: bytes | None = None
         self.configure()
 
     def configure(self) -> None:
@@ -133,7 +131,6 @@ class Transmission:
         self._pdu = pdu
         self._position = 0
         self._tags.clear()
-        self._early = None
         self.state = _SENDING
         timeout = self._echo_timeout
         if len(pdu) <= self._largest_single:
@@ -202,7 +199,6 @@ class Transmission:
         if settings.strict and wrong:
             return  # ISO 15765-2:2016, 9.8.1: what is too short is ignored
         if self.state is not _FIRST and self.state is not _HELD_UP:
-            self._keep_early(data, length)
             return
         self._timeout.cancel()
         if wrong or settings.padding_is_wrong(data, length, start + FLOW_CONTROL_SIZE):
@@ -228,15 +224,6 @@ class Transmission:
                 self._fail(errno.EMSGSIZE)
             case _:
                 self._fail(errno.EBADMSG)
-
-    def _keep_early(self, data: bytes, length: int) -> None:
-        """Keep a flow control frame that was quicker than the echo of the block's last frame.
-
-        Where several frames are on their way at a time, they come to this host by different ways.
-        """
-        in_block, size = self._in_block, self._block_size
-        if self._settings.window > 1 and self.state is _SENDING and size and in_block >= size:
-            self._early = data[:length]
 
     def _set_gap(self, stmin: int) -> None:
         settings = self._settings
@@ -284,9 +271,6 @@ class Transmission:
     def _end_block(self) -> None:
         self.state = _HELD_UP
         self._timeout.start(self._host.now() + FLOW_CONTROL_TIMEOUT)
-        early, self._early = self._early, None
-        if early is not None:
-            self.flow_control(early, len(early))
 
     def _send_answering(self) -> None:
         """Send what may be on its way, behind the frame that is received now."""
@@ -305,8 +289,7 @@ class Transmission:
         self._timeout.start(now + self._echo_timeout)
         if self.state is _SENDING and not self._tags:
             self._last_due = due
-            with suppress(OSError):  # its echo will not come
-                self._host.transmit(self._consecutive_frame())
+            self._host.go_on(self._consecutive_frame())
 
     def _consecutive_frame(self) -> bytes:
         position, sequence = self._position, self._sequence
@@ -324,7 +307,8 @@ class Transmission:
     # Ending
 
     def _timed_out(self, _due: int, _now: int) -> None:
-        if self.state is not _IDLE:
+        self._host.look()
+        if self.state is not _IDLE and self._timeout.deadline is None:
             self._fail(errno.ECOMM)
 
     def _fail(self, number: int) -> None:

@@ -10,6 +10,7 @@ import attrs
 
 from anycan.exceptions import FrameNotSupportedError
 from anycan.frame import FdFrame
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.common import CanSocket
 from anycan.sockets.errors import (
     explain_bind,
@@ -78,7 +79,7 @@ class BcmSocket(CanSocket):
             setter.set_receive_buffer(receive_buffer)
             self._connect()
         except BaseException:
-            self._descriptor.close()
+            finish_in_background(self._descriptor.close())
             raise
 
     def _connect(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.errors import explain_receive, unknown_interface
 from anycan.sockets.networks import open_descriptor
 from anycan.wire.constants import (
@@ -47,7 +48,7 @@ class CanSocket:
         kind: The socket's type.
         protocol: ``CAN_RAW`` and its like.
         module: The kernel module that has the protocol, for error messages.
-        opener: Opens the descriptor.
+        opener: Opens the descriptor; None: :func:`open_descriptor`.
 
     Attributes:
         network: Where the interface is.
@@ -71,7 +72,7 @@ class CanSocket:
         kind: int,
         protocol: int,
         module: str,
-        opener: Callable[[Network, int, int, str], Descriptor] = open_descriptor,
+        opener: Callable[[Network, int, int, str], Descriptor] | None = None,
     ) -> None:
         self.network = network
         self.received = 0
@@ -80,12 +81,12 @@ class CanSocket:
         self._dropped = 0
         self._names = InterfaceNames(network)
         # First of all, so that where there is no PF_CAN at all this is what is said.
-        self._descriptor = opener(network, kind, protocol, module)
+        self._descriptor = (opener or open_descriptor)(network, kind, protocol, module)
         self.fd = self._descriptor.fileno()
         try:
             self.index, self.interface = find_interface(network, interface)
         except BaseException:
-            self._descriptor.close()
+            finish_in_background(self._descriptor.close())
             raise
 
     def _explain_pending(self, error: OSError) -> CanOSError:

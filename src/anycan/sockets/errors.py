@@ -169,7 +169,7 @@ def explain_operation(error: OSError, interface: str | None, opcode: int) -> Can
             return _other(error, interface, "asking the broadcast manager of")
 
 
-def explain_isotp(  # noqa: PLR0911 - one return for each cause
+def explain_isotp(  # noqa: C901, PLR0911 - one return for each cause
     number: int, interface: str | None, address: object, remedy: str, *, sending: bool
 ) -> CanOSError:
     """Explain what went wrong with an ISO-TP transfer.
@@ -233,6 +233,8 @@ def explain_isotp(  # noqa: PLR0911 - one return for each cause
                 f" moment: {whom}",
                 interface,
             )
+        case _ if sending and number != errno.ENODEV:
+            return _other(OSError(number, ""), interface, "sending on")
         case _:
             return explain_receive(OSError(number, ""), interface, remedy)
 

@@ -7,11 +7,16 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from anycan.exceptions import CanOSError, FrameNotSupportedError, PduError
+from anycan.exceptions import (
+    CanOSError,
+    FlowControlTimeoutError,
+    FrameNotSupportedError,
+    PduError,
+)
+from anycan.sockets.closing import finish_in_background
 from anycan.sockets.common import CanSocket
 from anycan.sockets.errors import explain_bind, explain_isotp, interface_removed
 from anycan.sockets.isotp_options import configure
-from anycan.sockets.networks import open_descriptor
 from anycan.sockets.options import OptionSetter
 from anycan.wire.constants import CAN_ISOTP, CANFD_MTU, MSG_TRUNC, SO_ERROR, SOL_SOCKET
 from anycan.wire.isotp import pack_isotp_address
@@ -31,8 +36,7 @@ _BATCH_BYTES: Final = 1 << 18
 _OF_SENDING: Final = frozenset({errno.ECOMM, errno.EMSGSIZE})
 _OF_RECEIVING: Final = frozenset({errno.ETIMEDOUT, errno.EILSEQ, errno.EPROTO})
 _OF_EITHER: Final = errno.EBADMSG
-_OF_THE_LINK: Final = frozenset({errno.ENETDOWN, errno.ENODEV})
-_PENDING: Final = _OF_SENDING | _OF_RECEIVING | _OF_THE_LINK | {_OF_EITHER}
+_PENDING: Final = _OF_SENDING | _OF_RECEIVING | {_OF_EITHER, errno.ENETDOWN, errno.ENODEV}
 
 
 class IsotpSocket(CanSocket):
@@ -47,8 +51,8 @@ class IsotpSocket(CanSocket):
         interface: Its name or index.
         address: Whom it is to talk to.
         options: How.
-        maximum_pdu: The most bytes in a PDU.
-        opener: Opens the descriptor.
+        maximum_pdu: The most bytes in a PDU; None: what the network has.
+        opener: Opens the descriptor; None: as for the network's ISO-TP.
 
     Attributes:
         address: Whom it talks to.
@@ -70,8 +74,8 @@ class IsotpSocket(CanSocket):
         interface: str | int,
         address: Address,
         options: IsotpSocketOptions,
-        maximum_pdu: int,
-        opener: Callable[[Network, int, int, str], Descriptor] = open_descriptor,
+        maximum_pdu: int | None = None,
+        opener: Callable[[Network, int, int, str], Descriptor] | None = None,
     ) -> None:
         self.address = address
         self.sending = False
@@ -79,28 +83,43 @@ class IsotpSocket(CanSocket):
         self.errors = 0
         self._send_error: CanOSError | None = None
         self._told_down = False
-        self.maximum_pdu = maximum_pdu
-        batch = max(1, min(_BATCH, _BATCH_BYTES // maximum_pdu))
-        self._buffer = MessageBuffer(batch, maximum_pdu)
+        self._went_down = False  # while something was being sent
+        self._options = options
+        self._awaits_flow_control = False
+        self._frames_dropped = 0
         super().__init__(network, interface, socket.SOCK_DGRAM, CAN_ISOTP, "can-isotp", opener)
+        # Only now: to open the first socket may have loaded the module, which has the size.
+        self.maximum_pdu = most = maximum_pdu or network.max_pdu_size
+        self._buffer = MessageBuffer(max(1, min(_BATCH, _BATCH_BYTES // most)), most)
         try:
             configure(OptionSetter(self._descriptor, self.interface), options, address)
-            self._bind(options)
+            self._bind()
         except BaseException:
-            self._descriptor.close()
+            finish_in_background(self._descriptor.close())
             raise
 
-    def _bind(self, options: IsotpSocketOptions) -> None:
+    def _bind(self) -> None:
         address = self.address
         try:
             value = pack_isotp_address(self.index, address.rx_word, address.tx_word)
             self._descriptor.bind(value)
+        except CanOSError:
+            raise
         except OSError as error:
-            mtu = self.network.interface_mtu(self.index)
-            if error.errno == errno.EINVAL and options.fd and mtu is not None and mtu < CANFD_MTU:
-                reason = self._no_flexible(str(self.interface), mtu)
-                raise FrameNotSupportedError(errno.EINVAL, reason, self.interface) from None
-            raise explain_bind(error, self.interface, exists=mtu is not None) from None
+            refusal = self._why_not_flexible(error.errno or 0)
+            if refusal is not None:
+                raise refusal from None
+            exists = self.network.interface_mtu(self.index) is not None
+            raise explain_bind(error, self.interface, exists=exists) from None
+
+    def _why_not_flexible(self, number: int) -> FrameNotSupportedError | None:
+        """Say that the interface takes no CAN FD frames; None: it does, or need not, or is gone."""
+        mtu = self.network.interface_mtu(self.index)
+        if not self._options.fd or mtu is None or mtu >= CANFD_MTU:
+            return None
+        return FrameNotSupportedError(
+            number, self._no_flexible(str(self.interface), mtu), self.interface
+        )
 
     # Receiving
 
@@ -144,19 +163,19 @@ class IsotpSocket(CanSocket):
     def _sort(self, number: int) -> CanOSError | None:
         """Keep an error of sending for :meth:`sent`; give any other, for whoever receives."""
         self.errors += 1
-        self._told_down = self._told_down or number == errno.ENETDOWN
-        idle = not self.sending or self.is_idle()
+        if number == errno.ENETDOWN:
+            self._told_down = self._went_down = True
+        ended = self.sending and self.is_idle()
         if number == errno.ENODEV:
             self._send_error = interface_removed(self.interface)
-            return self._explain(number)
-        if number in _OF_SENDING or (number == _OF_EITHER and self.sending and idle):
+        elif number in _OF_SENDING or (
+            number == _OF_EITHER and ended and self._awaits_flow_control
+        ):
             self._send_error = self._send_error or self._explain(number, sending=True)
             return None
-        if self.sending and idle and self._send_error is None and number not in _OF_THE_LINK:
+        elif ended and self._awaits_flow_control and self._send_error is None:
             # It may stand in the place of an error of what was being sent.
             self._send_error = self._explain(0, sending=True)
-        elif self.sending and number in _OF_THE_LINK:
-            self._send_error = self._explain(number, sending=True)
         return self._explain(number)
 
     def _explain(self, number: int, *, sending: bool = False) -> CanOSError:
@@ -182,6 +201,7 @@ class IsotpSocket(CanSocket):
         Raises:
             BlockingIOError: Another one is being sent.
             PduError: It is empty, or too long.
+            FrameNotSupportedError: The interface takes no such frames any more.
             InterfaceDownError: The interface is down; nothing was sent.
             InterfaceRemovedError: The interface is gone.
         """
@@ -189,6 +209,7 @@ class IsotpSocket(CanSocket):
         if self._told_down:
             # Otherwise nobody could tell another pending error from a refusal.
             self._tell_pending(self._take_error())
+        told = {errno.ENETDOWN} if self._told_down else set()
         while True:
             try:
                 self._descriptor.send([pdu])
@@ -199,12 +220,21 @@ class IsotpSocket(CanSocket):
             else:
                 break
             # What nobody has been told yet is of the past, and says nothing of this PDU.
-            if number not in _PENDING or (number == errno.ENETDOWN and self._told_down):
+            if number not in _PENDING or number in told:
+                self._send_error = None
                 raise self._explain_refusal(number, pdu)
+            told.add(number)
             self._tell_pending(number)
         self.sending = True
-        self._told_down = False
+        self._awaits_flow_control = not (self.address.functional or self._is_single(pdu))
+        self._told_down = self._went_down = False
         self._send_error = None
+
+    def _is_single(self, pdu: bytes) -> bool:
+        """Tell whether a PDU goes by a single frame, to which there is no flow control."""
+        frame_size = self._options.frame_size
+        head = 1 if frame_size == 8 else 2
+        return len(pdu) <= frame_size - head - (self.address.tx_extension is not None)
 
     def _tell_pending(self, number: int) -> None:
         """Hand a pending error on to whom it concerns; 0: there is none."""
@@ -214,8 +244,8 @@ class IsotpSocket(CanSocket):
 
     def _explain_refusal(self, number: int, pdu: bytes) -> Exception:
         match number:
-            case errno.EINVAL:
-                return self._too_long(pdu)
+            case errno.EINVAL | errno.EMSGSIZE:
+                return self._why_not_flexible(number) or self._too_long(pdu)
             case errno.ENOBUFS:
                 return BlockingIOError(number, os.strerror(number))
             case errno.EADDRNOTAVAIL | errno.ENXIO:
@@ -224,14 +254,16 @@ class IsotpSocket(CanSocket):
 
     def _too_long(self, pdu: bytes) -> PduError:
         most = self.maximum_pdu
-        if len(pdu) > most:
+        if self.address.functional and len(pdu) <= most:
             return PduError(
-                f"a PDU has at most {most} bytes here, not {len(pdu)} (max_pdu_size= of a"
-                " UserNetwork or of open_isotp(), or the parameter of the kernel's can-isotp)"
+                f"{len(pdu)} bytes do not fit into a single frame, and a functional address takes"
+                " no other: broadcast_segmented=True sends them all the same"
             )
         return PduError(
-            f"{len(pdu)} bytes do not fit into a single frame, and a functional address takes no"
-            " other: broadcast_segmented=True sends them all the same"
+            f"a PDU has at most {most} bytes here, not {len(pdu)} (max_pdu_size= of a UserNetwork"
+            " or of open_isotp(), or the parameter of the kernel's can-isotp)"
+            if len(pdu) > most
+            else f"{self.interface} does not take a PDU of {len(pdu)} bytes"
         )
 
     def is_idle(self) -> bool:
@@ -265,10 +297,24 @@ class IsotpSocket(CanSocket):
             return False
         self.sending = False
         error, self._send_error = self._send_error, None
+        if isinstance(error, FlowControlTimeoutError) and self._went_down:
+            error = self._explain(errno.ENETDOWN, sending=True)  # that is why
         if error is not None:
             raise error
         self.pdus_sent += 1
         return True
+
+    @property
+    def frames_dropped(self) -> int:
+        """How many frames the engine's raw socket has lost; sockets of the kernel have none."""
+        drops: int = getattr(self._descriptor, "frames_dropped", 0)
+        self._frames_dropped = max(self._frames_dropped, drops)
+        return self._frames_dropped
+
+    def close(self) -> Callable[[], object] | None:
+        """Close the socket; the counters stay."""
+        _ = self.frames_dropped
+        return super().close()
 
     @property
     def _last_drops(self) -> int:

@@ -66,7 +66,10 @@ class IsotpSocketOptions:
     receive_buffer: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.tx_dl is not None and not self._link_layer().possible:
+        size: object = self.tx_dl  # whatever was given
+        if not isinstance(size, int | None):
+            raise TypeError(f"tx_dl= is a number of bytes, not {size!r}")
+        if not self._link_layer().possible:
             kind = "12, 16, 20, 24, 32, 48 or 64 (fd=True)"
             raise ValueError(f"tx_dl= is 8, or {kind}, not {self.tx_dl!r}")
         if (self.brs or self.esi) and not self.fd:
@@ -82,12 +85,24 @@ class IsotpSocketOptions:
             )
         if check in {"content", "both"} and self.rx_padding is None:
             raise ValueError("to check the padding's content, rx_padding= says what it is to be")
+        self._check_times()
+        check_buffer("receive_buffer", self.receive_buffer)
+
+    def _check_times(self) -> None:
         for name in ("tx_stmin", "rx_stmin", "frame_txtime"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= _LONGEST:
+            if value is None:
+                continue
+            _check_number(name, value)
+            if not 0 <= value <= _LONGEST:
                 raise ValueError(f"{name}= is 0 to {_LONGEST} s, not {value!r}")
+        _check_number("stmin", self.stmin)
         encode_stmin(self.stmin)
-        check_buffer("receive_buffer", self.receive_buffer)
+
+    @property
+    def frame_size(self) -> int:
+        """The most data in a frame sent, in bytes."""
+        return self._link_layer().tx_dl
 
     def _link_layer(self) -> LinkLayerOptions:
         if not self.fd:
@@ -159,6 +174,11 @@ def configure(setter: OptionSetter, options: IsotpSocketOptions, address: Addres
     setter.stamp_messages()
     setter.count_drops()
     setter.set_receive_buffer(options.receive_buffer)
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}= is a number of seconds, not {value!r}")
 
 
 def _check_byte(name: str, value: object) -> None:

@@ -170,7 +170,9 @@ class KernelDescriptor:
             self._socket = socket.socket(AF_CAN, kind, protocol)
         except OSError as error:
             raise explain_open(error, module) from None
-        self._closes_at_once = protocol not in {CAN_BCM, CAN_ISOTP}
+        # Of ISO-TP, until it is bound.
+        self._closes_at_once = protocol != CAN_BCM
+        self._waits_when_bound = protocol == CAN_ISOTP
         self._library = _c_library()
         self._socket.setblocking(False)
         self._fd = self._socket.fileno()
@@ -193,6 +195,7 @@ class KernelDescriptor:
         """Bind to the interface in a ``struct sockaddr_can``."""
         if self._library.bind(self._fd, address, len(address)) < 0:
             raise _failure()
+        self._closes_at_once = not self._waits_when_bound
 
     def connect(self, address: bytes) -> None:
         """Connect to the interface in a ``struct sockaddr_can``."""

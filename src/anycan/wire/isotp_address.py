@@ -89,7 +89,7 @@ class Address:
         Args:
             tx_id: The identifier of the frames sent.
             rx_id: The identifier of the frames received; None: nothing is received.
-            extended: The identifiers have 29 bits; None: when one of them needs them.
+            extended: The identifiers have 29 bits; None: when both of them need them.
 
         Raises:
             AddressError: An identifier is out of range, or both are the same.
@@ -148,7 +148,7 @@ class Address:
             rx_id: The identifier of the frames received; None: nothing is received.
             target: The first byte of the frames sent: the other node's address.
             source: The first byte of the frames received: this node's address.
-            extended: The identifiers have 29 bits; None: when one of them needs them.
+            extended: The identifiers have 29 bits; None: when both of them need them.
 
         Raises:
             AddressError: A value is out of range, or both identifiers are the same.
@@ -320,7 +320,15 @@ def _hex(value: int | None) -> str:
 def _need_29_bits(tx_id: int, rx_id: int | None, extended: bool | None) -> bool:
     _check("tx_id", tx_id, EFF_MASK)
     _check("rx_id", rx_id, EFF_MASK, optional=True)
-    return max(tx_id, rx_id or 0) > SFF_MASK if extended is None else extended
+    if extended is not None:
+        return extended
+    wide = tx_id > SFF_MASK
+    if rx_id is not None and wide != (rx_id > SFF_MASK):
+        raise AddressError(
+            f"tx_id {tx_id:#x} and rx_id {rx_id:#x} are of 11 bits and of 29: if both are to have"
+            " 29, say extended=True"
+        )
+    return wide
 
 
 def _check(name: str, value: object, highest: int, *, optional: bool = False) -> None:

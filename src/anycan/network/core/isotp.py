@@ -243,9 +243,13 @@ class IsotpSocketCore(SocketCore):
 
     def answer(self, data: bytes) -> None:
         """Send a frame once the one that is received now has reached all."""
-        self._stack.afterwards.calls.append(partial(self._transmit_unheard, data))
+        self._stack.afterwards.calls.append(partial(self.go_on, data))
 
-    def _transmit_unheard(self, data: bytes) -> None:
+    def look(self) -> None:
+        """Do nothing: what is received is handed on at once."""
+
+    def go_on(self, data: bytes) -> None:
+        """Send a frame of a PDU that has begun; that it is refused interests nobody."""
         try:  # noqa: SIM105 - contextlib.suppress takes as long as all the rest
             self.transmit(data)
         except OSError:
