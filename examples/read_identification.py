@@ -83,17 +83,16 @@ async def ask(link: IsotpLink, request: bytes) -> bytes:
         TimeoutError: The ECU did not answer in time.
         IsotpError: The request was not received, or the answer was given up in the middle.
     """
-    with anyio.fail_after(ANSWER_TIME) as scope:
 
-        def is_final(answer: bytes) -> bool:
-            if answer == bytes((REFUSED, request[0], RESPONSE_PENDING)):
-                scope.deadline = anyio.current_time() + PENDING_TIME
-                return False
-            # What answers another service is for a request that was given up.
-            refused = len(answer) == 3 and answer[:2] == bytes((REFUSED, request[0]))
-            return refused or answer[0] == request[0] + 0x40
+    def is_final(answer: bytes) -> bool:
+        # What answers another service is for a request that was given up.
+        refused = len(answer) == 3 and answer[:2] == bytes((REFUSED, request[0]))
+        pending = refused and answer[2] == RESPONSE_PENDING
+        return not pending and (refused or answer[0] == request[0] + 0x40)
 
-        answer = await link.request(request, final=is_final)
+    answer = await link.request(
+        request, timeout=ANSWER_TIME, final=is_final, pending_timeout=PENDING_TIME
+    )
     if answer[0] == REFUSED:
         raise NegativeResponseError(request[0], answer[2])
     return answer[1:]

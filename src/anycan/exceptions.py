@@ -225,8 +225,9 @@ class FlowControlError(IsotpSendError):
 class SendUnconfirmedError(IsotpSendError):
     """The PDU is not being sent any more, and whether it was received is not known.
 
-    The kernel keeps one error of each socket. A fault in what was being received came at the same
-    moment, and has taken the place of whatever there was to say of this PDU.
+    The kernel keeps one error of each socket. A fault in what was being received, or the link that
+    went down, came at the same moment, and has taken the place of whatever there was to say of
+    this PDU.
     """
 
 

@@ -239,8 +239,8 @@ def test_the_outcome_of_a_pdu_that_is_not_known() -> None:
         check(error, SendUnconfirmedError, errno.EIO, "can0")
         assert isinstance(error, IsotpSendError)
         assert error.strerror == (
-            "whether the PDU was received is not known, since a reception failed at the same"
-            f" moment: {SUBJECT}"
+            "whether the PDU was received is not known, since something else failed at the same"
+            f" moment, a reception or the link: {SUBJECT}"
         )
 
 

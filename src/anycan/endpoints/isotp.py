@@ -361,9 +361,9 @@ async def open_isotp(
             checks that frames are not filled up.
         tx_stmin: Wait so many seconds between consecutive frames, whatever the peer asks for.
         rx_stmin: Ignore consecutive frames that come faster than that, in seconds.
-        frame_txtime: What is added between consecutive frames, in seconds; None: what the kernel
-            has, 50 microseconds. On kernels before 5.18 a bus needs it, since their frames do not
-            wait for each other.
+        frame_txtime: What is added between consecutive frames, in seconds; None: what sockets have,
+            50 microseconds, and the engine nothing. On kernels before 5.18 a bus needs it, since
+            their frames do not wait for each other.
         listen_only: Send no flow control: for whoever listens to two others.
         half_duplex: Receive nothing while sending, and send nothing while receiving.
         dynamic_flow_control: Take block size and separation time from each flow control frame, not

@@ -229,8 +229,8 @@ def explain_isotp(  # noqa: C901, PLR0911 - one return for each cause
         case 0:
             return SendUnconfirmedError(
                 errno.EIO,
-                f"whether the PDU was received is not known, since a reception failed at the same"
-                f" moment: {whom}",
+                f"whether the PDU was received is not known, since something else failed at the"
+                f" same moment, a reception or the link: {whom}",
                 interface,
             )
         case _ if sending and number != errno.ENODEV:
