@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version as installed_version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import anycan
 
@@ -118,8 +118,16 @@ def _hide_internal_bases(
 ) -> None:
     """Show, in the place of a base that is not public, the bases that it has itself."""
     bases[:] = [
-        shown for base in bases for shown in (base.__bases__ if _is_internal(base) else [base])
+        shown
+        for base in bases
+        for shown in (_plain(base).__bases__ if _is_internal(_plain(base)) else [base])
+        if shown is not Generic
     ]
+
+
+def _plain(base: Any) -> Any:
+    """Give the class itself of one with arguments, such as ``Base[bytes]``."""
+    return getattr(base, "__origin__", base)
 
 
 def _is_internal(base: Any) -> bool:

@@ -34,7 +34,7 @@ class Recorder(asyncio.BaseProtocol):
         self._note("something", *arguments)
 
 
-class Plain(BaseCanTransport):
+class Plain(BaseCanTransport[object]):
     """A transport of which so much waits as it is told."""
 
     protocol_class = Recorder
@@ -45,6 +45,7 @@ class Plain(BaseCanTransport):
         loop: Any = SimpleNamespace(call_exception_handler=self.reports.append)
         socket: Any = self.socket
         super().__init__(loop, socket, protocol, high_water)
+        self._closed = True  # there is nothing to close
         self.waiting = 0
 
     def get_write_buffer_size(self) -> int:

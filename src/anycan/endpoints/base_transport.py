@@ -1,18 +1,46 @@
-"""What asyncio transports have in common: a protocol that is called, and two water marks."""
+"""What asyncio transports over one socket have in common: reading, ending, two water marks."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+from anycan.endpoints.closing import finish_and_tell
+from anycan.endpoints.registration import Registration
+from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.sockets.closing import finish_in_background
 
 if TYPE_CHECKING:
-    from anycan.sockets.common import CanSocket
+    from collections.abc import Callable
+
+    from anycan.network.base import Network
 
 HIGH_WATER: Final = 256
+ItemT = TypeVar("ItemT")
 
 
-class BaseCanTransport(asyncio.BaseTransport):
-    """A transport over one socket.
+class TransportSocket(Protocol[ItemT]):
+    """A socket, as a transport sees it: :class:`~anycan.sockets.common.CanSocket` is one."""
+
+    fd: int
+    interface: str | None
+    index: int
+    network: Network
+    on_pending_error: Callable[[CanOSError], object]
+
+    def receive(self) -> list[ItemT]:
+        """Give what waits, up to a batch."""
+        ...
+
+    def close(self) -> Callable[[], object] | None:
+        """Close it; give what is left to be done, in a thread."""
+        ...
+
+
+class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
+    """A transport over one socket, of which frames or PDUs are read.
 
     What ``get_extra_info`` knows: ``"interface"`` (a name; None: all), ``"interface_index"``,
     ``"network"`` and ``"fd"``.
@@ -20,11 +48,13 @@ class BaseCanTransport(asyncio.BaseTransport):
 
     protocol_class: ClassVar[type[asyncio.BaseProtocol]]
     """What its protocol has to be."""
+    received_call: ClassVar[str]
+    """What is called with what has been read."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        socket: CanSocket,
+        socket: TransportSocket[ItemT],
         protocol: asyncio.BaseProtocol,
         high_water: int = HIGH_WATER,
     ) -> None:
@@ -41,6 +71,18 @@ class BaseCanTransport(asyncio.BaseTransport):
         self._writing_paused = False
         self._high = self._default_high = high_water
         self._low = high_water // 4
+        self._incoming: deque[ItemT] = deque()
+        self._registration = Registration(loop, socket.fd, self._on_readable)
+        self._reading_paused = False
+        self._closing = False
+        self._closed = False
+        self._discarded = 0
+
+    def begin(self) -> None:
+        """Tell the protocol that the transport is there, and start to read."""
+        self._can_socket.on_pending_error = self._tell_pending
+        self._called.connection_made(self)
+        self._update_reader()
 
     # The protocol
 
@@ -75,6 +117,97 @@ class BaseCanTransport(asyncio.BaseTransport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Give ``"interface"``, ``"interface_index"``, ``"network"`` or ``"fd"`` (-1: closed)."""
         return self._can_socket.fd if name == "fd" else super().get_extra_info(name, default)
+
+    # Reading
+
+    def _update_reader(self) -> None:
+        if self.is_reading() and not self._incoming:
+            self._registration.start_reading()
+        else:
+            self._registration.stop_reading()
+
+    def _on_readable(self) -> None:
+        try:
+            self._incoming.extend(self._can_socket.receive())
+        except BlockingIOError:  # what was to be read, an error, has been taken or concerns others
+            self._registration.renew()
+            return
+        except CanOSError as error:
+            self._tell_pending(error)
+            return
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._incoming and self.is_reading():
+            self._call(self.received_call, self._incoming.popleft())
+        self._update_reader()
+
+    def pause_reading(self) -> None:
+        """Hand on nothing that comes; it waits in the socket's receive buffer."""
+        self._reading_paused = True
+        self._update_reader()
+
+    def resume_reading(self) -> None:
+        """Hand on what comes again."""
+        self._reading_paused = False
+        self._loop.call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        """Tell whether what comes is being handed on."""
+        return not (self._reading_paused or self._closing)
+
+    # Ending
+
+    def _tell_pending(self, error: CanOSError) -> None:
+        self._registration.renew()
+        self._tell(error)
+
+    def _tell(self, error: CanOSError) -> None:
+        if isinstance(error, InterfaceRemovedError):
+            self._lose(error)
+        elif not self._closed:
+            self._call("error_received", error)
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed or closing."""
+        return self._closing
+
+    def close(self) -> None:
+        """Stop reading, send what waits to be sent, then close."""
+        if not self._closing:
+            self._closing = True
+            self._update_reader()
+            if not self.get_write_buffer_size():
+                self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once; what waits to be sent is dropped."""
+        self._lose(None)
+
+    def _lose(self, error: CanOSError | None) -> None:
+        if self._closed:
+            return
+        self._closing = self._closed = True
+        self._discarded = len(self._incoming)
+        self._incoming.clear()
+        self._forget_outgoing()
+        self._registration.close()
+        rest = self._can_socket.close()
+        finish_and_tell(self._loop, rest, self._called.connection_lost, error)
+
+    def _forget_outgoing(self) -> None:
+        """Send nothing more."""
+        raise NotImplementedError
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            finish_in_background(self._can_socket.close())
+
+    def _describe(self, whom: str) -> str:
+        """Give the transport's text form."""
+        state = " closed" if self._closed else " closing" if self._closing else ""
+        return f"<{type(self).__name__} {whom}{state}>"
 
     # The water marks
 

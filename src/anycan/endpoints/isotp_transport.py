@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import anyio
 
 from anycan.endpoints.base_transport import BaseCanTransport, running_loop
-from anycan.endpoints.closing import finish_and_tell
 from anycan.endpoints.isotp_opening import open_isotp_socket
 from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_values import IsotpStatistics
 from anycan.endpoints.pacing import Pacer
-from anycan.endpoints.registration import Registration
 from anycan.exceptions import CanOSError, InterfaceRemovedError, PduError
-from anycan.sockets.closing import finish_in_background
 from anycan.sockets.isotp_options import IsotpSocketOptions
 
 if TYPE_CHECKING:
@@ -32,7 +28,7 @@ _LOOK_AGAIN: Final = 0.05  # seconds; some kernels (6.2 to 6.5) do not tell the 
 _ProtocolType = TypeVar("_ProtocolType", bound=IsotpProtocol)
 
 
-class IsotpTransport(BaseCanTransport):
+class IsotpTransport(BaseCanTransport[bytes]):
     """ISO-TP as an asyncio transport. Made by :func:`create_isotp_transport`.
 
     What ``get_extra_info`` knows: ``"interface"``, ``"interface_index"``, ``"network"``, ``"fd"``,
@@ -40,6 +36,7 @@ class IsotpTransport(BaseCanTransport):
     """
 
     protocol_class = IsotpProtocol
+    received_call = "pdu_received"
 
     def __init__(
         self,
@@ -51,62 +48,11 @@ class IsotpTransport(BaseCanTransport):
         super().__init__(loop, socket, protocol, _HIGH_WATER)
         self._socket = socket
         self._implementation = implementation
-        self._incoming: deque[bytes] = deque()
         self._outgoing: deque[bytes] = deque()
         self._sending = False  # the first of them, until the protocol has been told its end
         self._pacer = Pacer()
         self._vain = 0
         self._retry: asyncio.Handle | None = None
-        self._registration = Registration(loop, socket.fd, self._on_readable)
-        self._reading_paused = False
-        self._closing = False
-        self._closed = False
-        self._discarded = 0
-
-    def begin(self) -> None:
-        """Tell the protocol that the transport is there, and start to read."""
-        self._socket.on_pending_error = self._tell
-        self._called.connection_made(self)
-        self._update_reader()
-
-    # Reading
-
-    def _update_reader(self) -> None:
-        if self.is_reading() and not self._incoming:
-            self._registration.start_reading()
-        else:
-            self._registration.stop_reading()
-
-    def _on_readable(self) -> None:
-        try:
-            self._incoming.extend(self._socket.receive())
-        except BlockingIOError:  # an error of what is being sent was to be read, or has been
-            self._registration.renew()
-            return
-        except CanOSError as error:
-            self._registration.renew()
-            self._tell(error)
-            return
-        self._deliver()
-
-    def _deliver(self) -> None:
-        while self._incoming and self.is_reading():
-            self._call("pdu_received", self._incoming.popleft())
-        self._update_reader()
-
-    def pause_reading(self) -> None:
-        """Call ``pdu_received`` no more; what comes waits in the socket's receive buffer."""
-        self._reading_paused = True
-        self._update_reader()
-
-    def resume_reading(self) -> None:
-        """Call ``pdu_received`` again."""
-        self._reading_paused = False
-        self._loop.call_soon(self._deliver)
-
-    def is_reading(self) -> bool:
-        """Tell whether PDUs are being delivered."""
-        return not (self._reading_paused or self._closing)
 
     # Writing
 
@@ -234,48 +180,12 @@ class IsotpTransport(BaseCanTransport):
 
     # Ending
 
-    def _tell(self, error: CanOSError) -> None:
-        if isinstance(error, InterfaceRemovedError):
-            self._lose(error)
-        elif not self._closed:
-            self._call("error_received", error)
-
-    def is_closing(self) -> bool:
-        """Tell whether the transport is closed or closing."""
-        return self._closing
-
-    def close(self) -> None:
-        """Stop reading, send what waits to be sent, then close."""
-        if not self._closing:
-            self._closing = True
-            self._update_reader()
-            if not self._outgoing:
-                self._lose(None)
-
-    def abort(self) -> None:
-        """Close at once; what waits to be sent is dropped."""
-        self._lose(None)
-
-    def _lose(self, error: CanOSError | None) -> None:
-        if self._closed:
-            return
-        self._closing = self._closed = True
-        self._discarded = len(self._incoming)
-        self._incoming.clear()
+    def _forget_outgoing(self) -> None:
         self._outgoing.clear()
         self._stop_waiting()
-        self._registration.close()
-        rest = self._socket.close()
-        finish_and_tell(self._loop, rest, self._called.connection_lost, error)
-
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            finish_in_background(self._socket.close())
 
     def __repr__(self) -> str:
-        state = " closed" if self._closed else " closing" if self._closing else ""
-        return f"<IsotpTransport {self._socket.interface} {self._socket.address!r}{state}>"
+        return self._describe(f"{self._socket.interface} {self._socket.address!r}")
 
 
 async def create_isotp_transport(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import warnings
 from collections import deque
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -13,9 +12,8 @@ import anyio
 from anycan.endpoints.base_transport import BaseCanTransport, running_loop
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.protocol import CanProtocol
-from anycan.endpoints.registration import Registration
 from anycan.endpoints.statistics import RawStatistics
-from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.exceptions import CanOSError
 from anycan.frame import AnyFrame
 from anycan.sockets.networks import resolve_network
 from anycan.sockets.raw import SEND_BATCH, RawSocket
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 _ProtocolType = TypeVar("_ProtocolType", bound="CanProtocol")
 
 
-class RawTransport(BaseCanTransport):
+class RawTransport(BaseCanTransport[AnyFrame]):
     """Raw CAN as an asyncio transport. Made by :func:`create_raw_transport`.
 
     What ``get_extra_info`` knows: ``"interface"`` (a name; None: all), ``"interface_index"``,
@@ -41,66 +39,17 @@ class RawTransport(BaseCanTransport):
     """
 
     protocol_class = CanProtocol
+    received_call = "frame_received"
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, socket: RawSocket, protocol: CanProtocol
     ) -> None:
         super().__init__(loop, socket, protocol)
         self._socket = socket
-        self._incoming: deque[AnyFrame] = deque()
         self._outgoing: deque[tuple[AnyFrame, str | int | None]] = deque()
         self._pacer = Pacer()
         self._retry: asyncio.Handle | None = None
-        self._registration = Registration(loop, socket.fd, self._on_readable)
-        self._reading_paused = False
-        self._closing = False
-        self._closed = False
         self._errors = 0
-        self._discarded = 0
-
-    def begin(self) -> None:
-        """Tell the protocol that the transport is there, and start to read."""
-        self._socket.on_pending_error = self._tell_pending
-        self._called.connection_made(self)
-        self._update_reader()
-
-    # Reading
-
-    def _update_reader(self) -> None:
-        if self.is_reading() and not self._incoming:
-            self._registration.start_reading()
-        else:
-            self._registration.stop_reading()
-
-    def _on_readable(self) -> None:
-        try:
-            self._incoming.extend(self._socket.receive())
-        except BlockingIOError:  # a send call has taken what was to be read, a pending error
-            self._registration.renew()
-            return
-        except CanOSError as error:
-            self._tell_pending(error)
-            return
-        self._deliver()
-
-    def _deliver(self) -> None:
-        while self._incoming and self.is_reading():
-            self._call("frame_received", self._incoming.popleft())
-        self._update_reader()
-
-    def pause_reading(self) -> None:
-        """Call ``frame_received`` no more; what comes waits in the socket's receive buffer."""
-        self._reading_paused = True
-        self._update_reader()
-
-    def resume_reading(self) -> None:
-        """Call ``frame_received`` again."""
-        self._reading_paused = False
-        self._loop.call_soon(self._deliver)
-
-    def is_reading(self) -> bool:
-        """Tell whether frames are being delivered."""
-        return not (self._reading_paused or self._closing)
 
     # Writing
 
@@ -229,51 +178,14 @@ class RawTransport(BaseCanTransport):
 
     def _tell_pending(self, error: CanOSError) -> None:
         self._errors += 1
-        self._registration.renew()
-        self._tell(error)
+        super()._tell_pending(error)
 
-    def _tell(self, error: CanOSError) -> None:
-        if isinstance(error, InterfaceRemovedError):
-            self._lose(error)
-        elif not self._closed:
-            self._call("error_received", error)
-
-    def is_closing(self) -> bool:
-        """Tell whether the transport is closed or closing."""
-        return self._closing
-
-    def close(self) -> None:
-        """Stop reading, send what waits to be sent, then close."""
-        if not self._closing:
-            self._closing = True
-            self._update_reader()
-            if not self._outgoing:
-                self._lose(None)
-
-    def abort(self) -> None:
-        """Close at once; what waits to be sent is dropped."""
-        self._lose(None)
-
-    def _lose(self, error: CanOSError | None) -> None:
-        if self._closed:
-            return
-        self._closing = self._closed = True
-        self._discarded = len(self._incoming)
-        self._incoming.clear()
+    def _forget_outgoing(self) -> None:
         self._outgoing.clear()
         self._stop_writing()
-        self._registration.close()
-        self._socket.close()
-        self._loop.call_soon(self._called.connection_lost, error)
-
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self._socket.close()
 
     def __repr__(self) -> str:
-        state = " closed" if self._closed else " closing" if self._closing else ""
-        return f"<RawTransport {self._socket.interface or 'all interfaces'}{state}>"
+        return self._describe(self._socket.interface or "all interfaces")
 
 
 async def create_raw_transport(
