@@ -39,9 +39,11 @@ def finish_and_tell(
         return
 
     def run() -> None:
-        rest()
-        with suppress(RuntimeError):  # the loop has been closed: there is nobody to tell
-            loop.call_soon_threadsafe(callback, error)
+        try:
+            rest()
+        finally:
+            with suppress(RuntimeError):  # the loop has been closed: there is nobody to tell
+                loop.call_soon_threadsafe(callback, error)
 
     finish_in_background(run)
 

@@ -7,7 +7,6 @@ kernel's.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
@@ -15,11 +14,11 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from itertools import filterfalse, islice
+from typing import TYPE_CHECKING, Final
 
 from anycan.endpoints.pacing import Pacer
-from anycan.endpoints.registration import Registration
+from anycan.endpoints.pump import open_pump
 from anycan.engine.failure import failure
 from anycan.engine.isotp_settings import IsotpSettings
 from anycan.filter import CanFilter
@@ -51,6 +50,7 @@ from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anycan.endpoints.pump import AsyncioPump, TrioPump
     from anycan.network.base import Network
     from anycan.network.core.interface import Interface
     from anycan.sockets.descriptor import Descriptor
@@ -178,13 +178,11 @@ class _BridgedSocket(IsotpSocketCore):
             raise failure(errno.ENXIO)
         self._bridge.send_first(self.frame_of(data))
 
-    def answer(self, data: bytes) -> None:
-        """Send a frame that answers another one, now or when there is room."""
-        self._pass_on(self._heads[len(data)] + data.ljust(self._size, b"\0"))
-
     def go_on(self, data: bytes) -> None:
-        """Send a frame of a PDU that has begun, now or when there is room."""
+        """Send a frame that answers another one, or goes on with a PDU, when there is room."""
         self._pass_on(self.frame_of(data))
+
+    answer = go_on
 
     def look(self) -> None:
         """Read what waits."""
@@ -227,7 +225,7 @@ class _Bridge(Device):
         self._time = 0
         self._pacer = Pacer()
         self._retry = stack.timers.timer(self._try_again)
-        self._pump: _AsyncioPump | _TrioPump | None = None
+        self._pump: AsyncioPump | TrioPump | None = None
 
     def supports_mtu(self, mtu: int) -> bool:  # noqa: ARG002 - the real one has it already
         """Tell whether the device can have that MTU."""
@@ -250,7 +248,7 @@ class _Bridge(Device):
         self._control = 8 + settings.address_size
         self._buffer = MessageBuffer(_RECEIVE_BATCH, settings.link_layer.mtu)
         self._stamped = _needs_stamps(settings)
-        self._pump = _open_pump(self._raw.fileno(), self._read)
+        self._pump = open_pump(self._raw.fileno(), self._read)
 
     def now(self) -> int:
         """Give the time; while a batch is read it stands still."""
@@ -270,36 +268,24 @@ class _Bridge(Device):
 
     def send(self, payload: bytes) -> None:
         """Send a frame, or keep it until what is read has been read, or there is room."""
-        if self._reading:
-            self._outgoing.append(payload)
-        elif not self._outgoing:
-            self._outgoing.append(payload)
+        self._outgoing.append(payload)
+        if len(self._outgoing) == 1 and not self._reading:
             self._flush()
-        else:
-            self._outgoing.append(payload)
 
     def forget_data(self) -> None:
         """Forget what waits to be sent of a PDU, but not the flow control for another one."""
         if self._outgoing:
-            waiting = [one for one in self._outgoing if self._is_flow_control(one)]
-            self._outgoing.clear()
-            self._outgoing.extend(waiting)
+            self._outgoing = deque(filter(self._is_flow_control, self._outgoing))
 
     def _is_flow_control(self, payload: bytes) -> bool:
         return payload[self._control] & 0xF0 == FLOW_CONTROL
 
     def _forget_old_flow_control(self) -> None:
         """Keep the newest alone: whoever is on the bus chooses how much is to be answered."""
-        answers = [one for one in self._outgoing if self._is_flow_control(one)]
+        answers = list(filter(self._is_flow_control, self._outgoing))
         if len(answers) > 1:
-            self.forget_flow_control()
+            self._outgoing = deque(filterfalse(self._is_flow_control, self._outgoing))
             self._outgoing.append(answers[-1])
-
-    def forget_flow_control(self) -> None:
-        """Forget the flow control that waits to be sent."""
-        waiting = [one for one in self._outgoing if not self._is_flow_control(one)]
-        self._outgoing.clear()
-        self._outgoing.extend(waiting)
 
     def look(self) -> None:
         """Read what waits, before a timeout counts."""
@@ -317,13 +303,12 @@ class _Bridge(Device):
 
     def _flush(self) -> None:
         """Send what waits, a batch with each call."""
-        outgoing = self._outgoing
         try:
-            while outgoing:
-                count = self._raw.send(list(islice(outgoing, _SEND_BATCH)))
+            while self._outgoing:
+                count = self._raw.send(list(islice(self._outgoing, _SEND_BATCH)))
                 self._pacer.progress()
                 for _ in range(count):
-                    outgoing.popleft()
+                    self._outgoing.popleft()
         except OSError as error:
             try:
                 self._wait_for_room(error)
@@ -404,66 +389,3 @@ class _Bridge(Device):
         self._interface = None
         self._outgoing.clear()
         self._retry.discard()
-
-
-def _open_pump(fd: int, read: Callable[[], bool]) -> _AsyncioPump | _TrioPump:
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return _TrioPump(sys.modules["trio"], fd, read)
-    return _AsyncioPump(loop, fd, read)
-
-
-class _AsyncioPump:
-    """Has asyncio's loop read.
-
-    Args:
-        loop: The loop.
-        fd: The descriptor.
-        read: Reads; tells whether it goes on being polled, or has to be registered anew.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, read: Callable[[], bool]) -> None:
-        self._read = read
-        self._registration = Registration(loop, fd, self._on_readable)
-        self._registration.start_reading()
-
-    def _on_readable(self) -> None:
-        if not self._read():
-            self._registration.renew()
-
-    def close(self) -> None:
-        self._registration.close()
-
-
-class _TrioPump:
-    """Has a task of trio's own read.
-
-    Args:
-        trio: The module; anycan does not depend on it.
-        fd: The descriptor.
-        read: Reads.
-    """
-
-    def __init__(self, trio: Any, fd: int, read: Callable[[], bool]) -> None:
-        self._trio = trio
-        self._fd = fd
-        self._read = read
-        self._scope = trio.CancelScope()
-        self._open = True
-        trio.lowlevel.spawn_system_task(self._run)
-
-    async def _run(self) -> None:
-        with self._scope:
-            while self._open:
-                with suppress(self._trio.ClosedResourceError):
-                    await self._trio.lowlevel.wait_readable(self._fd)
-                if self._open:
-                    self._read()
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            self._scope.cancel()
-            with suppress(RuntimeError):  # trio does not run any more, and so nobody waits
-                self._trio.lowlevel.notify_closing(self._fd)

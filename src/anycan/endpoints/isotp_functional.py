@@ -146,8 +146,9 @@ class FunctionalRequest:
                 for address, link in awaited.items():
                     if link is not None:
                         tasks.start_soon(self._watch, address, link, tasks.cancel_scope)
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
         return not self._done
 
     async def _watch(self, address: Address, link: IsotpLink, scope: anyio.CancelScope) -> None:
