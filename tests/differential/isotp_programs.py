@@ -48,6 +48,7 @@ from anycan.wire.isotp import (
 from anycan.wire.messages import MessageBuffer
 from bcm_programs import weighted
 from stages import INTERFACES
+from steps import Link, Receive, Replace, Room, Traffic, Wait
 from timed import MARGIN, Standing, TimedRun, close
 
 if TYPE_CHECKING:
@@ -103,28 +104,6 @@ class Send:
 
 
 @attrs.frozen
-class Traffic:
-    """Another socket sends a frame."""
-
-    payload: bytes
-    interface: str
-
-
-@attrs.frozen
-class Wait:
-    """Let time pass, this many milliseconds at least."""
-
-    milliseconds: int
-
-
-@attrs.frozen
-class Receive:
-    """Receive all that waits for a socket; None: all frames that were on the interfaces."""
-
-    who: int | None
-
-
-@attrs.frozen
 class Poll:
     """Ask whether a socket is readable, and writable."""
 
@@ -136,29 +115,6 @@ class Error:
     """Take the pending error."""
 
     who: int
-
-
-@attrs.frozen
-class Link:
-    """Bring a link up or take it down."""
-
-    interface: str
-    up: bool
-
-
-@attrs.frozen
-class Replace:
-    """Remove an interface, and add one of the same name, up."""
-
-    interface: str
-
-
-@attrs.frozen
-class Room:
-    """Set the size of a socket's receive buffer, and ask what it holds."""
-
-    who: int
-    size: int
 
 
 Step: TypeAlias = (

@@ -31,6 +31,7 @@ from anycan.wire.constants import (
 )
 from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
 from stages import INTERFACES
+from steps import Link, Replace
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -83,21 +84,6 @@ class Receive:
     """Receive all that waits."""
 
     who: int
-
-
-@attrs.frozen
-class Link:
-    """Bring a link up or take it down."""
-
-    interface: str
-    up: bool
-
-
-@attrs.frozen
-class Replace:
-    """Remove an interface, and add another one of its name."""
-
-    interface: str
 
 
 @attrs.frozen

@@ -7,17 +7,19 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from clock import manual_network
-from isotp_programs import END, Bind, Receive, Run, Send, StandingRun, Traffic, Wait, programs
-from stages import INTERFACES, KernelStage, UserStage
-from timed import MARGIN
+from isotp_programs import END, Bind, Run, Send, StandingRun, programs
+from stages import INTERFACES, UserStage
+from steps import Receive, Traffic, Wait
+from timed import difference, in_time, on_the_kernel, timely_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isotp_programs import Outcome, Step
+    from stages import KernelStage
 
 PROGRAMS = int(os.environ.get("ANYCAN_ISOTP_PROGRAMS", "60"))
 
@@ -29,13 +31,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def kernel_stage() -> Iterator[KernelStage]:
-    # The kernel's timers are each processor's own: on one, they are in order.
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(processors)})
-    stage = KernelStage()
-    yield stage
-    stage.close()
-    os.sched_setaffinity(0, processors)
+    with timely_stage() as stage:
+        yield stage
 
 
 def run_on_user_network(program: list[Step], waits: list[int]) -> list[Outcome]:
@@ -44,29 +41,12 @@ def run_on_user_network(program: list[Step], waits: list[int]) -> list[Outcome]:
 
 
 def run_on_kernel(program: list[Step], waits: list[int], stage: KernelStage) -> list[Outcome]:
-    """Run a program in time; on a busy machine, that may take several attempts."""
-    for _ in range(5):
+    def make() -> Run:
         for interface in INTERFACES:
             stage.up(interface)
-        run = Run(stage, waits)
-        outcomes = run.outcomes(program)
-        if run.lateness < MARGIN // 2:
-            return outcomes
-    assume(False)  # what takes its time tells nothing of timers
-    raise AssertionError
+        return Run(stage, waits)
 
-
-def difference(
-    program: list[Step], waits: list[int], user: list[Outcome], kernel: list[Outcome]
-) -> str:
-    """Tell where two runs differ, and what the program was."""
-    lines = [f"waits (ms): {[wait // 1_000_000 for wait in waits]}"]
-    for step, here, there in zip([*program, *END], user, kernel, strict=True):
-        if here == there:
-            lines.append(f"  {show(step)} -> {show(here)}")
-        else:
-            lines += [f"! {show(step)}", f"    user:   {show(here)}", f"    kernel: {show(there)}"]
-    return "\n".join(lines)
+    return in_time(make, lambda run: run.outcomes(program))
 
 
 def show(what: object) -> str:
@@ -98,13 +78,9 @@ def test_the_same_program_has_the_same_outcomes(
 ) -> None:
     waits: list[int] = []
     user = run_on_user_network(program, waits)
-    kernel = run_on_kernel(program, waits, kernel_stage)
-    for _ in range(2):
-        # A timer of the kernel's that was late is chance; what differs thrice does differ.
-        if kernel != user:
-            kernel = run_on_kernel(program, waits, kernel_stage)
+    kernel = on_the_kernel(user, lambda: run_on_kernel(program, waits, kernel_stage))
     if kernel != user:
-        pytest.fail(difference(program, waits, user, kernel))
+        pytest.fail(difference([*program, *END], waits, user, kernel, show))
 
 
 def test_the_comparison_sees_a_frame_that_is_missing(kernel_stage: KernelStage) -> None:

@@ -15,14 +15,16 @@ from anycan.wire.isotp import (
     IsotpOptions,
     LinkLayerOptions,
 )
-from isotp_programs import END, Bind, Error, Receive, Send, Set, Traffic, Wait
-from stages import KernelStage
-from test_isotp_programs import difference, run_on_kernel, run_on_user_network
+from isotp_programs import END, Bind, Error, Send, Set
+from steps import Receive, Traffic, Wait
+from test_isotp_programs import run_on_kernel, run_on_user_network, show
+from timed import difference, on_the_kernel, timely_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isotp_programs import Outcome, Step
+    from stages import KernelStage
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
 
@@ -32,9 +34,8 @@ LONG_AGO: Final = 1100  # milliseconds: longer than a second
 
 @pytest.fixture(scope="module")
 def kernel_stage() -> Iterator[KernelStage]:
-    stage = KernelStage()
-    yield stage
-    stage.close()
+    with timely_stage() as stage:
+        yield stage
 
 
 def options(flags: int = 0, txtime: int = FRAME_TXTIME_ZERO) -> Step:
@@ -247,10 +248,7 @@ def test_a_row(kernel_stage: KernelStage, row: str) -> None:
     user = run_on_user_network(program, waits)
     for outcome in expected:
         assert outcome in user
-    kernel = run_on_kernel(program, waits, kernel_stage)
-    for _ in range(2):
-        if kernel != user:  # a timer that was late is chance
-            kernel = run_on_kernel(program, waits, kernel_stage)
+    kernel = on_the_kernel(user, lambda: run_on_kernel(program, waits, kernel_stage))
     if kernel != user:
-        pytest.fail(difference(program, waits, user, kernel))
+        pytest.fail(difference([*program, *END], waits, user, kernel, show))
     assert len(user) == len(program) + len(END)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
-from raw_programs import Link, run, steps
+from raw_programs import run, steps
 from stages import INTERFACES, KernelStage, UserStage
+from steps import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
