@@ -58,11 +58,13 @@ from anycan.exceptions import (
     ProtocolUnavailableError,
     ReceptionInterruptedError,
     ReceptionTimeoutError,
+    RoutingError,
     SendUnconfirmedError,
     SequenceError,
+    SubscriptionOverflowError,
     UnknownInterfaceError,
 )
-from anycan.filter import CanFilter, Filter
+from anycan.filter import CanFilter, Filter, byte
 from anycan.frame import (
     AnyFrame,
     ControllerError,
@@ -78,6 +80,17 @@ from anycan.frame import (
 )
 from anycan.network.base import Network
 from anycan.network.user import UserInterface, UserNetwork
+from anycan.routing.attached import ProtocolSubscription
+from anycan.routing.explanation import (
+    EndpointExplanation,
+    Explanation,
+    SubscriptionExplanation,
+)
+from anycan.routing.handlers import HandlerSubscription
+from anycan.routing.router import Router
+from anycan.routing.stream import FrameSubscription
+from anycan.routing.subscription import Subscription
+from anycan.routing.values import RouterStatistics, RoutingFault, SubscriptionStatistics
 from anycan.sockets.kernel import KernelNetwork, kernel
 from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
@@ -108,8 +121,10 @@ __all__ = [
     "CyclicOperation",
     "CyclicStatus",
     "CyclicTask",
+    "EndpointExplanation",
     "ErrorClass",
     "ErrorFrame",
+    "Explanation",
     "FdFrame",
     "Filter",
     "FilterError",
@@ -119,7 +134,9 @@ __all__ = [
     "Frame",
     "FrameError",
     "FrameNotSupportedError",
+    "FrameSubscription",
     "FunctionalRequest",
+    "HandlerSubscription",
     "InterfaceDownError",
     "InterfaceError",
     "InterfaceRemovedError",
@@ -150,6 +167,7 @@ __all__ = [
     "PduError",
     "ProtocolError",
     "ProtocolLocation",
+    "ProtocolSubscription",
     "ProtocolUnavailableError",
     "RawAttribute",
     "RawEndpoint",
@@ -159,9 +177,17 @@ __all__ = [
     "ReceptionTimeoutError",
     "RemoteAnswer",
     "RemoteFrame",
+    "Router",
+    "RouterStatistics",
+    "RoutingError",
+    "RoutingFault",
     "ScreenFormatter",
     "SendUnconfirmedError",
     "SequenceError",
+    "Subscription",
+    "SubscriptionExplanation",
+    "SubscriptionOverflowError",
+    "SubscriptionStatistics",
     "TimedOut",
     "TransceiverError",
     "UnknownInterfaceError",
@@ -170,6 +196,7 @@ __all__ = [
     "VcidOptions",
     "Watch",
     "XlFrame",
+    "byte",
     "create_bcm_transport",
     "create_isotp_transport",
     "create_raw_transport",

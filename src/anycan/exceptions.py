@@ -9,9 +9,11 @@ The tree::
     │   └── LogParseError                   ... with the file and the line it stands in
     ├── OperationError (ValueError)         an operation that no broadcast manager can have
     ├── OperationExistsError                the endpoint has one for that identifier already
+    ├── RoutingError (ValueError)           a subscription that no router can have
     ├── AddressError (ValueError)           an address that no ISO-TP connection can have
     ├── PduError (ValueError)               a PDU that no ISO-TP connection can send
     ├── NetworkUnavailableError             the network named does not exist or cannot be reached
+    ├── SubscriptionOverflowError           a subscription had no room, and was to say so
     └── CanOSError (OSError)                a system call's error number, explained
         ├── ProtocolUnavailableError        no PF_CAN, or the protocol's module is missing
         ├── CanPermissionError (PermissionError)
@@ -37,7 +39,7 @@ The tree::
 ``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
 ``anyio.WouldBlock`` keep their meaning and are raised as they are.
 
-The first eight are local misuse: nothing was sent and nothing was lost. Those with an error number
+The first nine are local misuse: nothing was sent and nothing was lost. Those with an error number
 carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
 """
 
@@ -74,8 +76,10 @@ __all__ = [
     "ProtocolUnavailableError",
     "ReceptionInterruptedError",
     "ReceptionTimeoutError",
+    "RoutingError",
     "SendUnconfirmedError",
     "SequenceError",
+    "SubscriptionOverflowError",
     "UnknownInterfaceError",
 ]
 
@@ -90,6 +94,21 @@ class FrameError(CanError, ValueError):
 
 class FilterError(CanError, ValueError):
     """A filter that no CAN socket can take: an identifier out of range, or too many filters."""
+
+
+class RoutingError(CanError, ValueError):
+    """A subscription that no router can have, or a frame that it cannot send.
+
+    It tells of the subscription by its name, when it is made: a handler that cannot be called with
+    a frame, an unknown policy, a capacity below 1, a filter that nothing can match.
+    """
+
+
+class SubscriptionOverflowError(CanError):
+    """A subscription had no room for a frame, and ``overflow="raise"`` was asked for.
+
+    Everything that came before that frame has been received.
+    """
 
 
 class ParseError(CanError, ValueError):

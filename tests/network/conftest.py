@@ -10,7 +10,8 @@ import pytest
 
 from anycan import UserNetwork
 from anycan.network.core.raw import RawSocketCore
-from anycan.wire.messages import MessageBuffer, pack_address
+from anycan.wire.frame_buffer import FrameBuffer
+from anycan.wire.messages import pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ class Probe:
         self.network = network
         self.changes: list[tuple[bool, bool]] = []
         self.core = RawSocketCore(network._stack, self._changed)
-        self.buffer = MessageBuffer(4, 2064)
+        self.buffer = FrameBuffer(4, 2064)
         for option, value in (options or {}).items():
             self.set(option, value)
         if filters is not None:

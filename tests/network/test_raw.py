@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anycan.network.core.device import Device, Transmit
-from anycan.wire.messages import MessageBuffer, pack_address
+from anycan.wire.frame_buffer import FrameBuffer
+from anycan.wire.messages import pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -319,7 +320,7 @@ def test_what_is_too_large_for_the_socket_passes_by(probe: Callable[..., Probe])
 
 def test_what_is_too_large_for_the_buffer_is_cut(probe: Callable[..., Probe]) -> None:
     one = probe("flexible", fd=1)
-    one.buffer = MessageBuffer(4, 16)
+    one.buffer = FrameBuffer(4, 16)
     sender = probe("flexible", fd=1)
     sender.send(canfd(1, b"a" * 64))
     sender.send(can(2))
@@ -358,7 +359,7 @@ def test_drop_counts_are_those_of_the_moment_of_queueing(probe: Callable[..., Pr
 
     def counts() -> list[int]:
         found: list[int] = []
-        one.buffer = MessageBuffer(1, 16)
+        one.buffer = FrameBuffer(1, 16)
         while True:
             one.buffer.drops = 0
             try:

@@ -25,8 +25,8 @@ from anycan.wire.constants import (
     SO_TIMESTAMPNS,
     SOL_SOCKET,
 )
+from anycan.wire.frame_buffer import FrameBuffer
 from anycan.wire.frames import encode_frame
-from anycan.wire.messages import MessageBuffer
 from anycan.wire.options import pack_integer, unpack_integer
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def test_it_is_of_can_and_does_not_block(pair: Pair) -> None:
 class TestReceive:
     def test_a_batch_of_mixed_sizes(self, pair: Pair) -> None:
         pair.feed(*BATCH)
-        buffer = MessageBuffer(16, 2064)
+        buffer = FrameBuffer(16, 2064)
         assert pair.descriptor.receive(buffer) == 6
         frames = buffer.decode(6, NAMES)
         assert frames == BATCH
@@ -119,14 +119,14 @@ class TestReceive:
 
     def test_the_kernels_clock(self, pair: Pair) -> None:
         pair.feed(Frame(1), FdFrame(2))
-        buffer = MessageBuffer(4)
+        buffer = FrameBuffer(4)
         first, second = buffer.decode(pair.descriptor.receive(buffer), NAMES)
         assert first.timestamp_ns is not None
         assert second.timestamp_ns is not None
         assert 1_700_000_000 * 10**9 < first.timestamp_ns <= second.timestamp_ns
 
     def test_nothing_waits(self, pair: Pair) -> None:
-        buffer = MessageBuffer(4)
+        buffer = FrameBuffer(4)
         for _ in range(2):
             with pytest.raises(BlockingIOError) as caught:
                 pair.descriptor.receive(buffer)
@@ -135,7 +135,7 @@ class TestReceive:
     def test_a_buffer_is_filled_to_its_capacity_and_used_again(self, pair: Pair) -> None:
         expected = [Frame(number, number.to_bytes(1, "big")) for number in range(9)]
         pair.feed(*expected)
-        buffer = MessageBuffer(4)
+        buffer = FrameBuffer(4)
         frames: list[AnyFrame] = []
         counts = []
         for _ in range(3):
@@ -144,9 +144,39 @@ class TestReceive:
         assert counts == [4, 4, 1]
         assert frames == expected
 
+    def test_no_more_is_stored_than_the_limit(self, pair: Pair) -> None:
+        buffer = FrameBuffer(4)
+        frames = [Frame(number, bytes([number])) for number in range(15)]
+        received: list[AnyFrame] = []
+        # Down and up again, before the buffer is known to the descriptor and after.
+        for limit in (2, 1, 3, 4, 1, 4):
+            buffer.limit = limit
+            start = len(received)
+            pair.feed(*frames[start : start + limit])
+            pair.feed(Frame(0x7FF))  # one more than it may take
+            count = pair.descriptor.receive(buffer)
+            assert count == limit
+            received += buffer.decode(count, NAMES)
+            buffer.limit = 4
+            assert pair.descriptor.receive(buffer) == 1
+            assert buffer.decode(1, NAMES) == [Frame(0x7FF)]
+        assert received == frames
+        with pytest.raises(BlockingIOError):
+            pair.descriptor.receive(buffer)
+
+    def test_each_buffer_has_a_limit_of_its_own(self, pair: Pair) -> None:
+        narrow, wide = FrameBuffer(4), FrameBuffer(4)
+        narrow.limit = 2
+        pair.feed(*(Frame(number) for number in range(12)))
+        found = []
+        for buffer in (narrow, wide, narrow, wide):
+            count = pair.descriptor.receive(buffer)
+            found.append([frame.id for frame in buffer.decode(count, NAMES)])
+        assert found == [[0, 1], [2, 3, 4, 5], [6, 7], [8, 9, 10, 11]]
+
     def test_what_one_call_leaves_behind_does_not_reach_the_next(self, pair: Pair) -> None:
         # A message without a stamp and an address shortens both in the headers.
-        buffer = MessageBuffer(4)
+        buffer = FrameBuffer(4)
         rounds: list[tuple[int, list[AnyFrame]]] = [
             (0, [Frame(1)]),
             (1, [Frame(2)]),
@@ -166,14 +196,14 @@ class TestReceive:
                 pair.descriptor.receive(buffer)
 
     def test_another_buffer(self, pair: Pair) -> None:
-        buffers = [MessageBuffer(2), MessageBuffer(3, 2064), MessageBuffer(1, 16)]
+        buffers = [FrameBuffer(2), FrameBuffer(3, 2064), FrameBuffer(1, 16)]
         for number, buffer in enumerate(buffers * 2):
             pair.feed(Frame(number))
             assert buffer.decode(pair.descriptor.receive(buffer), NAMES) == [Frame(number)]
 
     def test_a_payload_that_is_too_long_is_cut(self, pair: Pair) -> None:
         pair.feed(FdFrame(0x123, b"x" * 64), Frame(1))
-        buffer = MessageBuffer(2, 16)
+        buffer = FrameBuffer(2, 16)
         assert pair.descriptor.receive(buffer) == 2
         payload, flags, _ = buffer.message(0, NAMES)
         assert payload == encode_frame(FdFrame(0x123, b"x" * 64))[:16]
@@ -183,7 +213,7 @@ class TestReceive:
         # Local sockets have no interface; their address stands where that of CAN would.
         pair.peer.bind("")  # the kernel chooses a name
         pair.feed(Frame(1))
-        buffer = MessageBuffer(1)
+        buffer = FrameBuffer(1)
         assert pair.descriptor.receive(buffer) == 1
         name = pair.peer.getsockname()
         start = buffer.address_offset
@@ -313,7 +343,7 @@ class TestOptions:
 
 def test_closed_it_touches_no_descriptor_that_took_its_number(pair: Pair) -> None:
     number = pair.descriptor.fileno()
-    buffer = MessageBuffer(2)
+    buffer = FrameBuffer(2)
     pair.feed(Frame(1))
     pair.descriptor.receive(buffer)
     heir, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -357,7 +387,7 @@ def test_one_by_one_an_error_behind_messages_is_told_after_them_and_once(
         return -1
 
     monkeypatch.setattr(library, "recvmsg", receive_or_fail)
-    buffer = MessageBuffer(4)
+    buffer = FrameBuffer(4)
     assert buffer.decode(pair.descriptor.receive(buffer), NAMES) == [Frame(1), Frame(2)]
     with pytest.raises(OSError, match="Network is down") as caught:
         pair.descriptor.receive(buffer)
@@ -464,7 +494,7 @@ class TestClose:
         with pytest.raises(OSError, match="Bad file descriptor"):
             descriptor.send([bytes(16)])
         with pytest.raises(OSError, match="Bad file descriptor"):
-            descriptor.receive(MessageBuffer(1))
+            descriptor.receive(FrameBuffer(1))
         assert descriptor.close() is None
         assert is_open(number)
         rest()

@@ -91,6 +91,29 @@ def test_it_is_readable_while_frames_wait(
     assert polled(sender) == WRITE
 
 
+def test_no_more_is_stored_than_the_limit(
+    open_one: Callable[..., UserDescriptor], polled: Callable[[UserDescriptor], int]
+) -> None:
+    one, sender = open_one(), open_one()
+    payloads = [struct.pack("=IB3x8s", number, 8, b"12345678") for number in range(10)]
+    buffer = MessageBuffer(4)
+    assert sender.send(payloads) == 10
+    before = bytes(buffer.records)
+    received: list[bytes] = []
+    for limit in (1, 3, 2, 4):
+        buffer.limit = limit
+        assert polled(one) == READ | WRITE
+        assert one.receive(buffer) == limit
+        received += [buffer.message(position, {1: "vcan0"})[0] for position in range(limit)]
+        # What is behind the limit is not touched, before the first call that goes so far.
+        if limit == 1:
+            assert buffer.records[buffer.stride :] == before[buffer.stride :]
+    assert received == payloads
+    assert polled(one) == WRITE
+    with pytest.raises(BlockingIOError):
+        one.receive(buffer)
+
+
 def test_it_is_readable_while_an_error_is_pending(
     network: UserNetwork,
     open_one: Callable[..., UserDescriptor],

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anycan.frame import AnyFrame, Frame
+from anycan.wire.frame_buffer import FrameBuffer
 from anycan.wire.frames import decode_frame, encode_frame
-from anycan.wire.messages import MessageBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +37,11 @@ def whole(frames: Sequence[AnyFrame]) -> list[tuple[object, ...]]:
     return [(type(frame), attrs.astuple(frame)) for frame in frames]
 
 
-def set_control_length(buffer: MessageBuffer, position: int, length: int) -> None:
+def set_control_length(buffer: FrameBuffer, position: int, length: int) -> None:
     struct.pack_into("@N", buffer.headers, position * 64 + 40, length)
 
 
-def one_by_one(buffer: MessageBuffer, count: int, bound: str | None) -> list[AnyFrame]:
+def one_by_one(buffer: FrameBuffer, count: int, bound: str | None) -> list[AnyFrame]:
     """Decode a batch in the plainest way, from the documented layout."""
     frames: list[AnyFrame] = []
     stamp_size = 64 if buffer.hardware_stamps else 32
@@ -92,7 +92,7 @@ def test_any_batch_decodes_as_one_message_after_the_other(
     hardware: bool,
     bound: bool,
 ) -> None:
-    buffer = MessageBuffer(15, payload_size, hardware_stamps=hardware)
+    buffer = FrameBuffer(15, payload_size, hardware_stamps=hardware)
     position = 0
     for control_length, flags, size, content in batch:
         for payload, index, stamp in content:
@@ -108,7 +108,7 @@ def test_any_batch_decodes_as_one_message_after_the_other(
 @pytest.mark.parametrize("seed", range(8))
 def test_any_content_decodes_as_one_message_after_the_other(seed: int) -> None:
     chance = random.Random(seed)
-    buffer = MessageBuffer(64)
+    buffer = FrameBuffer(64)
     buffer.records[:] = chance.randbytes(len(buffer.records))
     for position in range(64):
         set_control_length(buffer, position, 32)
@@ -129,7 +129,7 @@ SHAPES = [
 @pytest.mark.parametrize("data", [b"12345678", b"\x00\x00\x00\x00\xff\xff\xff\xff"])
 def test_every_edge_of_what_is_plain(data: bytes) -> None:
     heads = list(product(WORDS, SHAPES))
-    buffer = MessageBuffer(len(heads), 16)
+    buffer = FrameBuffer(len(heads), 16)
     for position, (word, shape) in enumerate(heads):
         payload = struct.pack("=II8s", word, shape, data)
         buffer.store(position, payload, 1, 0, position * 7 * 10**8, 0)
@@ -145,7 +145,7 @@ def test_every_edge_of_what_is_plain(data: bytes) -> None:
 def test_every_edge_of_what_is_plain_in_a_message_alone(
     size: int, control_length: int, hardware: bool, bound: str | None
 ) -> None:
-    buffer = MessageBuffer(1, hardware_stamps=hardware)
+    buffer = FrameBuffer(1, hardware_stamps=hardware)
     for (word, shape), flags in zip(product(WORDS, SHAPES), cycle([0, 4, 0x800]), strict=False):
         payload = struct.pack("=II8s", word, shape, b"12345678").ljust(size, b"\0")
         buffer.store(0, payload, 1, flags, 10**18 + 7, 5)
@@ -155,7 +155,7 @@ def test_every_edge_of_what_is_plain_in_a_message_alone(
 
 
 def test_a_big_batch_decodes_as_one_message_after_the_other() -> None:
-    buffer = MessageBuffer(500, 16)
+    buffer = FrameBuffer(500, 16)
     frames = [
         Frame(position % 0x800, position.to_bytes(2, "big"), extended=position % 5 == 0)
         for position in range(500)

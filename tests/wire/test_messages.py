@@ -11,8 +11,9 @@ import pytest
 
 from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.wire.constants import MSG_CONFIRM, MSG_DONTROUTE, MSG_TRUNC
+from anycan.wire.frame_buffer import FrameBuffer
 from anycan.wire.frames import encode_frame
-from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
+from anycan.wire.messages import XL_PAYLOAD_SIZE, pack_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ def whole(frames: Sequence[AnyFrame]) -> list[tuple[object, ...]]:
     return [(type(frame), attrs.astuple(frame)) for frame in frames]
 
 
-def stored(frames: Sequence[AnyFrame], buffer: MessageBuffer, flags: int = 0) -> MessageBuffer:
+def stored(frames: Sequence[AnyFrame], buffer: FrameBuffer, flags: int = 0) -> FrameBuffer:
     for position, frame in enumerate(frames):
         buffer.store(position, encode_frame(frame), 3, flags, NOW + position, 0)
     return buffer
@@ -74,7 +75,7 @@ def test_addresses() -> None:
 def test_the_layout_of_a_record(
     payload: int, hardware: bool, address: int, control: int, control_size: int, stride: int
 ) -> None:
-    buffer = MessageBuffer(3, payload, hardware_stamps=hardware)
+    buffer = FrameBuffer(3, payload, hardware_stamps=hardware)
     assert (buffer.address_offset, buffer.control_offset) == (address, control)
     assert (buffer.control_size, buffer.stride) == (control_size, stride)
     assert (len(buffer.headers), len(buffer.records)) == (3 * 64, 3 * stride)
@@ -83,7 +84,7 @@ def test_the_layout_of_a_record(
 
 @literal
 def test_headers_and_vectors_for_the_kernel() -> None:
-    buffer = MessageBuffer(2, 16)
+    buffer = FrameBuffer(2, 16)
     template = buffer.header_template(0x10000, 0x20000)
     assert template[:64].hex(" ", 8).split() == [
         "1000010000000000",  # name: behind the payload
@@ -107,7 +108,7 @@ def test_headers_and_vectors_for_the_kernel() -> None:
 
 @literal
 def test_a_stored_message_is_as_the_kernel_leaves_it() -> None:
-    buffer = MessageBuffer(2, 16)
+    buffer = FrameBuffer(2, 16)
     buffer.store(1, encode_frame(Frame(0x123, b"\x01")), 3, MSG_DONTROUTE, 5_000_000_007, 9)
     assert buffer.headers[:64] == bytes(64)
     assert buffer.records[:96] == bytes(96)
@@ -126,7 +127,7 @@ def test_a_stored_message_is_as_the_kernel_leaves_it() -> None:
 
 @literal
 def test_a_stored_message_with_the_stamps_of_a_controller() -> None:
-    buffer = MessageBuffer(1, 16, hardware_stamps=True)
+    buffer = FrameBuffer(1, 16, hardware_stamps=True)
     buffer.store(0, bytes(16), 3, 0, 5_000_000_007, 0)
     assert buffer.headers.hex(" ", 8).split()[5] == "4000000000000000"
     assert buffer.records[40:104].hex(" ", 8).split() == [
@@ -139,7 +140,7 @@ def test_a_stored_message_with_the_stamps_of_a_controller() -> None:
 @pytest.mark.parametrize("hardware", [False, True])
 def test_what_is_stored_decodes_the_same(payload_size: int, hardware: bool) -> None:
     frames = [frame for frame in ONE_OF_EACH if len(encode_frame(frame)) <= payload_size]
-    buffer = stored(frames, MessageBuffer(16, payload_size, hardware_stamps=hardware))
+    buffer = stored(frames, FrameBuffer(16, payload_size, hardware_stamps=hardware))
     decoded = buffer.decode(len(frames), {3: "vcan0"})
     assert whole(decoded) == whole(
         [
@@ -150,7 +151,7 @@ def test_what_is_stored_decodes_the_same(payload_size: int, hardware: bool) -> N
 
 
 def test_one_message_as_it_was_received() -> None:
-    buffer = stored(ONE_OF_EACH, MessageBuffer(11, XL_PAYLOAD_SIZE), MSG_DONTROUTE)
+    buffer = stored(ONE_OF_EACH, FrameBuffer(11, XL_PAYLOAD_SIZE), MSG_DONTROUTE)
     for position, frame in enumerate(ONE_OF_EACH):
         expected = (encode_frame(frame), MSG_DONTROUTE, "can3")
         assert buffer.message(position, Names()) == expected
@@ -170,12 +171,12 @@ def test_one_message_as_it_was_received() -> None:
 def test_flags_say_where_a_frame_was_sent(
     frame: AnyFrame, flags: int, local: bool, own: bool
 ) -> None:
-    (decoded,) = stored([frame], MessageBuffer(1), flags).decode(1, {3: None})
+    (decoded,) = stored([frame], FrameBuffer(1), flags).decode(1, {3: None})
     assert (decoded.local, decoded.own, decoded.interface) == (local, own, None)
 
 
 def test_runs_of_mixed_flags_and_sizes() -> None:
-    buffer = MessageBuffer(64)
+    buffer = FrameBuffer(64)
     expected: list[AnyFrame] = []
     for position in range(64):
         frame = Frame(position, b"x") if position % 7 else FdFrame(position, b"x")
@@ -194,18 +195,18 @@ def test_runs_of_mixed_flags_and_sizes() -> None:
 
 
 def test_of_a_bound_socket_the_name_is_not_looked_up() -> None:
-    buffer = stored(ONE_OF_EACH, MessageBuffer(16, XL_PAYLOAD_SIZE))
+    buffer = stored(ONE_OF_EACH, FrameBuffer(16, XL_PAYLOAD_SIZE))
     assert {frame.interface for frame in buffer.decode(11, {}, "vcan0")} == {"vcan0"}
 
 
 def test_a_batch_is_decoded_to_its_count() -> None:
-    buffer = stored([Frame(1), Frame(2), Frame(3)], MessageBuffer(3))
+    buffer = stored([Frame(1), Frame(2), Frame(3)], FrameBuffer(3))
     assert buffer.decode(2, Names()) == [Frame(1), Frame(2)]
     assert buffer.decode(0, Names()) == []
 
 
 def test_what_is_no_frame_is_left_out() -> None:
-    buffer = MessageBuffer(5)
+    buffer = FrameBuffer(5)
     broken = struct.pack("=IB11x", 0x123, 9)
     for position, payload in enumerate([broken, encode_frame(Frame(1)), b"", broken, broken[:5]]):
         buffer.store(position, payload, 1, 0, NOW, 0)
@@ -213,7 +214,7 @@ def test_what_is_no_frame_is_left_out() -> None:
 
 
 def test_a_payload_that_is_too_long_is_cut() -> None:
-    buffer = MessageBuffer(2, 16)
+    buffer = FrameBuffer(2, 16)
     buffer.store(0, encode_frame(FdFrame(0x123, b"x" * 64)), 3, MSG_TRUNC, NOW, 0)
     expected = (encode_frame(FdFrame(0x123, b"x" * 64))[:16], MSG_TRUNC, "can3")
     assert buffer.message(0, Names()) == expected
@@ -221,7 +222,7 @@ def test_a_payload_that_is_too_long_is_cut() -> None:
 
 
 def test_a_buffer_is_used_again() -> None:
-    buffer = stored([Frame(1), Frame(2)], MessageBuffer(3))
+    buffer = stored([Frame(1), Frame(2)], FrameBuffer(3))
     first = buffer.decode(2, Names())
     stored([FdFrame(3), RemoteFrame(4), Frame(5)], buffer)
     assert buffer.decode(3, Names()) == [FdFrame(3), RemoteFrame(4), Frame(5)]
@@ -229,7 +230,7 @@ def test_a_buffer_is_used_again() -> None:
 
 
 def test_many_ways_to_cut_a_batch_do_not_pile_up() -> None:
-    buffer = MessageBuffer(4)
+    buffer = FrameBuffer(4)
     for count in range(1, 5):
         for split in range(count + 1):
             for position in range(count):
@@ -241,7 +242,7 @@ def test_many_ways_to_cut_a_batch_do_not_pile_up() -> None:
 
 class TestDrops:
     def test_the_count_is_that_of_the_latest_message_that_carries_one(self) -> None:
-        buffer = MessageBuffer(3)
+        buffer = FrameBuffer(3)
         for position, drops in enumerate([0, 7, 9]):
             buffer.store(position, encode_frame(Frame(position)), 1, 0, NOW, drops)
         assert buffer.decode(1, Names()) == [Frame(0)]
@@ -250,27 +251,27 @@ class TestDrops:
         assert buffer.drops == 9
 
     def test_the_count_stays_until_another_comes(self) -> None:
-        buffer = MessageBuffer(2)
+        buffer = FrameBuffer(2)
         buffer.store(0, encode_frame(FdFrame(0)), 1, 0, NOW, 0xFFFFFFFF)
         buffer.store(1, encode_frame(FdFrame(1)), 1, 0, NOW, 0)
         buffer.decode(2, Names())
         assert buffer.drops == 0xFFFFFFFF
 
     def test_with_a_message_alone(self) -> None:
-        buffer = MessageBuffer(1)
+        buffer = FrameBuffer(1)
         buffer.store(0, encode_frame(Frame(0)), 1, 0, NOW, 5)
         assert buffer.decode(1, Names(), "vcan0") == [Frame(0)]
         assert buffer.drops == 5
 
     def test_beside_the_stamps_of_a_controller(self) -> None:
-        buffer = MessageBuffer(1, hardware_stamps=True)
+        buffer = FrameBuffer(1, hardware_stamps=True)
         buffer.store(0, encode_frame(Frame(0)), 1, 0, NOW, 5)
         (frame,) = buffer.decode(1, Names())
         assert frame.timestamp_ns == NOW
         assert buffer.drops == 5
 
 
-def set_control_length(buffer: MessageBuffer, position: int, length: int) -> None:
+def set_control_length(buffer: FrameBuffer, position: int, length: int) -> None:
     struct.pack_into("@N", buffer.headers, position * 64 + 40, length)
 
 
@@ -281,7 +282,7 @@ def set_control_length(buffer: MessageBuffer, position: int, length: int) -> Non
 def test_without_a_whole_stamp_a_frame_has_none(
     frame: AnyFrame, length: int, hardware: bool
 ) -> None:
-    buffer = stored([frame], MessageBuffer(1, hardware_stamps=hardware))
+    buffer = stored([frame], FrameBuffer(1, hardware_stamps=hardware))
     set_control_length(buffer, 0, length)
     (decoded,) = buffer.decode(1, Names())
     assert decoded == frame
@@ -291,7 +292,7 @@ def test_without_a_whole_stamp_a_frame_has_none(
 
 @literal
 def test_the_clock_of_the_controller() -> None:
-    buffer = stored([Frame(0x123), FdFrame(0x123)], MessageBuffer(2, hardware_stamps=True))
+    buffer = stored([Frame(0x123), FdFrame(0x123)], FrameBuffer(2, hardware_stamps=True))
     for position in range(2):
         struct.pack_into("@ll", buffer.records, position * buffer.stride + 96 + 48, 8, 9)
     for position, frame in enumerate(buffer.decode(2, Names())):
@@ -303,7 +304,7 @@ def test_the_clock_of_the_controller() -> None:
 
 @literal
 def test_a_length_set_apart() -> None:
-    buffer = stored([Frame(0x123)], MessageBuffer(2), MSG_DONTROUTE)
+    buffer = stored([Frame(0x123)], FrameBuffer(2), MSG_DONTROUTE)
     before = bytes(buffer.headers)
     buffer.set_length(0, 72)
     assert buffer.headers[56:60].hex() == "48000000"

@@ -8,19 +8,20 @@ counts what it drops.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from anycan.endpoints.loops import asyncio_loop
 from anycan.endpoints.registration import Registration
 from anycan.endpoints.waiter import Waiter
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.errors import interface_removed
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
 INBOX_CAPACITY: Final = 1024
@@ -68,6 +69,7 @@ class Inbox(Generic[ItemT]):
         self._error: CanOSError | None = None
         self._closed = False
         self._removed = False
+        self._borrower: Callable[[], object] | None = None
         socket.on_pending_error = self.tell
 
     def wait(self) -> Awaitable[None]:
@@ -118,6 +120,8 @@ class Inbox(Generic[ItemT]):
         """Raise what forbids to read, if anything does. A pending error is told once."""
         if self._closed:
             raise anyio.ClosedResourceError
+        if self._borrower is not None:
+            raise anyio.BusyResourceError("receiving from")
         if self._error is not None:
             error, self._error = self._error, None
             self._removed = self._removed or isinstance(error, InterfaceRemovedError)
@@ -133,6 +137,48 @@ class Inbox(Generic[ItemT]):
         self._closed = True
         self.discarded = len(self.items)
         self.items.clear()
+        if self._borrower is not None:
+            self._borrower()
+
+    def lend(
+        self, on_close: Callable[[], object], tell: Callable[[CanOSError], object]
+    ) -> list[ItemT]:
+        """Read no more, until :meth:`take_back`: whoever borrows the socket reads it.
+
+        Args:
+            on_close: Called when the inbox is closed.
+            tell: Called with a pending error that a send call got.
+
+        Returns:
+            What was not taken.
+
+        Raises:
+            ClosedResourceError: The inbox is closed.
+            BusyResourceError: A task waits for what is read, or it is lent already.
+        """
+        if self.busy:
+            raise anyio.BusyResourceError("receiving from")
+        if self._closed or self._borrower is not None:
+            self._raise_reason()
+        self._borrower = on_close
+        self._socket.on_pending_error = tell
+        items = list(self.items)
+        self.items.clear()
+        return items
+
+    @property
+    def lent(self) -> bool:
+        """Whether another one reads the socket."""
+        return self._borrower is not None
+
+    def note_removal(self) -> None:
+        """Take note, of whoever borrowed the socket, that the interface is gone."""
+        self._removed = True
+
+    def take_back(self) -> None:
+        """Read again."""
+        self._borrower = None
+        self._socket.on_pending_error = self.tell
 
 
 class AnyioInbox(Inbox[ItemT]):
@@ -233,6 +279,20 @@ class AsyncioInbox(Inbox[ItemT]):
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
+    def lend(
+        self, on_close: Callable[[], object], tell: Callable[[CanOSError], object]
+    ) -> list[ItemT]:
+        """Read no more."""
+        items = super().lend(on_close, tell)
+        self._registration.stop_reading()
+        return items
+
+    def take_back(self) -> None:
+        """Read again."""
+        super().take_back()
+        if not (self._closed or self._removed):
+            self._registration.start_reading()
+
     async def _tell_removal(self) -> None:
         await checkpoint()  # who calls again and again shall not stop the loop
         self._raise_reason()
@@ -257,10 +317,5 @@ class AsyncioInbox(Inbox[ItemT]):
 
 def open_inbox(socket: ReadableSocket[ItemT]) -> Inbox[ItemT]:
     """Give the inbox that suits the running event loop."""
-    try:
-        task = asyncio.current_task()  # None also in a trio that is asyncio's guest
-    except RuntimeError:
-        task = None
-    if task is None:
-        return AnyioInbox(socket)
-    return AsyncioInbox(socket, asyncio.get_running_loop())
+    loop = asyncio_loop()
+    return AnyioInbox(socket) if loop is None else AsyncioInbox(socket, loop)

@@ -236,13 +236,15 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
     def set_filters(
         self, filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None
     ) -> None:
-        """Change which data and remote frames are received from now on; None: all.
+        """Change which frames are received from now on; None: all data and remote frames.
 
         Frames that were received before stay in the inbox.
 
         Raises:
-            FilterError: There are more than the 512 that a socket takes; the old ones stay.
+            FilterError: There are more kernel filters than the 512 that a socket takes, or one is
+                out of range; the old ones stay.
             ClosedResourceError: The endpoint is closed.
+            BusyResourceError: A router has the endpoint, and with it its filters.
         """
         self._check_open()
         self._socket.set_filters(filters)
@@ -253,6 +255,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
         Raises:
             FilterError: The classes are out of range.
             ClosedResourceError: The endpoint is closed.
+            BusyResourceError: A router has the endpoint, and with it its filters.
         """
         self._check_open()
         self._socket.set_errors(classes)
@@ -260,6 +263,8 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
     def _check_open(self) -> None:
         if self._closed:
             raise anyio.ClosedResourceError
+        if self._inbox.lent:
+            raise anyio.BusyResourceError("routing the frames of")
 
     def statistics(self) -> RawStatistics:
         """Give the counters since the endpoint was opened; also after it was closed."""
@@ -267,6 +272,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
         return RawStatistics(
             received=socket.received,
             sent=socket.sent,
+            filtered=socket.filtered,
             dropped=socket.dropped,
             malformed=socket.malformed,
             errors=self._inbox.errors,

@@ -30,12 +30,14 @@ class RawAttribute(anyio.TypedAttributeSet):
 class RawStatistics:
     """What went through a raw endpoint since it was opened.
 
-    Every frame that passed the filters is in ``received``, ``dropped`` or ``malformed``, or waits
-    in the socket's receive buffer.
+    Every frame that passed the kernel's filters is in ``received``, ``filtered``, ``dropped`` or
+    ``malformed``, or waits in the socket's receive buffer.
 
     Attributes:
         received: Frames read from the socket: those taken, ``waiting`` and ``discarded``.
         sent: Frames that the network took.
+        filtered: Frames that the kernel's filters let through, and what is left to be matched here
+            did not.
         dropped: Frames lost because the socket's receive buffer was full.
         malformed: Messages that were no CAN frame.
         errors: Times the socket told an error, such as the interface going down. A send that is
@@ -46,6 +48,7 @@ class RawStatistics:
 
     received: int
     sent: int
+    filtered: int
     dropped: int
     malformed: int
     errors: int

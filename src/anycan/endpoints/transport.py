@@ -141,7 +141,8 @@ class RawTransport(BaseCanTransport[AnyFrame]):
         """Change which data and remote frames are received from now on; None: all.
 
         Raises:
-            FilterError: There are more than the 512 that a socket takes; the old ones stay.
+            FilterError: There are more kernel filters than the 512 that a socket takes, or one is
+                out of range; the old ones stay.
             ClosedResourceError: The transport is closed.
         """
         self._check_open()
@@ -167,6 +168,7 @@ class RawTransport(BaseCanTransport[AnyFrame]):
         return RawStatistics(
             received=socket.received,
             sent=socket.sent,
+            filtered=socket.filtered,
             dropped=socket.dropped,
             malformed=socket.malformed,
             errors=self._errors,

@@ -10,9 +10,12 @@ is running.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
+
+from anycan.endpoints.loops import asyncio_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -96,3 +99,46 @@ class Waiter:
     def done(self) -> bool:
         """Tell whether nobody waits."""
         return self._callback is None
+
+
+class TrioWaiter:
+    """What one task of trio's at a time awaits; as :class:`Waiter`, by trio's own means.
+
+    Args:
+        trio: The module; anycan does not depend on it.
+    """
+
+    __slots__ = ("_lowlevel", "_task")
+
+    def __init__(self, trio: Any) -> None:
+        self._lowlevel = trio.lowlevel
+        self._task: Any = None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        self._task = self._lowlevel.current_task()
+        await self._lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _raise_cancel: object) -> Any:
+        self._task = None
+        return self._lowlevel.Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        """Have the task that waits, if one does, run soon."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._lowlevel.reschedule(task)
+
+    wake_soon = wake
+
+    def done(self) -> bool:
+        """Tell whether nobody waits."""
+        return self._task is None
+
+
+def open_waiter() -> Waiter | TrioWaiter:
+    """Give the waiter that suits the running event loop."""
+    loop = asyncio_loop()
+    return TrioWaiter(sys.modules["trio"]) if loop is None else Waiter(loop)

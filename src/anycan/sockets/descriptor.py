@@ -43,7 +43,7 @@ class Descriptor(Protocol):
         """Fill a buffer with what waits, as recvmmsg(2).
 
         Returns:
-            How many messages were stored, from 1 to the buffer's capacity.
+            How many messages were stored, from 1 to the buffer's limit.
 
         Raises:
             BlockingIOError: Nothing waits.

@@ -227,6 +227,8 @@ class KernelDescriptor:
         else:
             end = self._used * _HEADER_SIZE
             buffer.headers[:end] = self._template[:end]
+        if buffer.limit != self._most.value:
+            self._most.value = buffer.limit
         count: int = self._receive_many(*self._arguments)
         if count < 0:
             self._used = 0
@@ -243,11 +245,12 @@ class KernelDescriptor:
         buffer.headers[:] = self._template
         self._first_header = self._template[:_HEADER_SIZE]
         self._receive_many = self._library.recvmmsg or self._receive_each
+        self._most = ctypes.c_uint(buffer.capacity)
         # Made once: to convert the arguments takes longer than the rest of ctypes' call.
         self._arguments = (
             ctypes.c_int(self._fd),
             ctypes.c_void_p(self._headers_address),
-            ctypes.c_uint(buffer.capacity),
+            self._most,
             ctypes.c_int(MSG_DONTWAIT),
             ctypes.c_void_p(None),
         )
@@ -261,7 +264,7 @@ class KernelDescriptor:
             ctypes.set_errno(self._deferred)
             self._deferred = 0
             return -1
-        for position in range(buffer.capacity):
+        for position in range(buffer.limit):
             header = position * _HEADER_SIZE
             size = self._library.recvmsg(self._fd, self._headers_address + header, MSG_DONTWAIT)
             if size < 0:
@@ -269,7 +272,7 @@ class KernelDescriptor:
                     self._deferred = ctypes.get_errno()  # told once, after the messages before it
                 return position or -1
             buffer.set_length(position, size)
-        return buffer.capacity
+        return buffer.limit
 
     def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
         """Send messages in their order (``sendmmsg``)."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from anycan.exceptions import CanOSError, FilterError
-from anycan.filter import CanFilter, Filter, kernel_filters
-from anycan.frame import EFF_MASK, FdFrame, XlFrame
+from anycan.exceptions import CanOSError
+from anycan.filter import Filter, FilterIndex
+from anycan.frame import FdFrame, XlFrame
 from anycan.sockets.common import CanSocket, find_interface
 from anycan.sockets.errors import (
     explain_bind,
@@ -17,6 +18,7 @@ from anycan.sockets.errors import (
     interface_removed,
 )
 from anycan.sockets.options import OptionSetter
+from anycan.sockets.raw_filters import RawFilters, resolve_filters
 from anycan.sockets.raw_options import RawOptions, configure
 from anycan.wire.constants import (
     CAN_MTU,
@@ -29,15 +31,19 @@ from anycan.wire.constants import (
     SO_ERROR,
     SOL_SOCKET,
 )
+from anycan.wire.frame_buffer import FrameBuffer
 from anycan.wire.frames import encode_frame
-from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer, pack_address
+from anycan.wire.messages import XL_PAYLOAD_SIZE, pack_address
 from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    from anycan.filter import CanFilter, FilterArgument, Sieve
     from anycan.frame import AnyFrame, ErrorClass
     from anycan.network.base import Network
+
+TakerT = TypeVar("TakerT")
 
 RECEIVE_BATCH: Final = 128
 SEND_BATCH: Final = 64
@@ -51,6 +57,12 @@ class RawSocket(CanSocket):
         interface: Its name or index; None: all interfaces.
         options: The socket's options.
 
+    Attributes:
+        sent: Frames that the network took.
+        filtered: Frames that the kernel's filters let through, and what is matched here did not.
+        filters: What it is to receive.
+        last_count: How many messages the last receive call gave.
+
     Raises:
         UnknownInterfaceError: There is no such interface.
         NotACanInterfaceError: It is no CAN interface.
@@ -62,23 +74,33 @@ class RawSocket(CanSocket):
     def __init__(self, network: Network, interface: str | int | None, options: RawOptions) -> None:
         self.options = options
         self.sent = 0
+        self.filtered = 0
+        self.last_count = 0
         self._told_down = False  # and nothing has been sent to the bound interface since
-        self._buffer = MessageBuffer(
+        self._buffer = FrameBuffer(
             RECEIVE_BATCH,
             XL_PAYLOAD_SIZE if options.xl else CANFD_MTU if options.fd else CAN_MTU,
             hardware_stamps=options.timestamps == "hardware",
         )
         self._addresses: dict[str | int, bytes] = {}
-        filters = _pack(options.filters)
+        self._filters_given = _repeatable(options.filters)
+        self._error_classes = int(options.errors)
+        self.filters = resolve_filters(
+            self._filters_given, options.errors, joined=options.join_filters
+        )
+        self._sieve: Sieve[bool] | None = None
+        filters = self.filters.kernel
+        packed = None if filters is None else pack_filters(filters)
         super().__init__(network, interface, socket.SOCK_RAW, CAN_RAW, "can-raw")
         self._fill = self._descriptor.receive
         self._decode = self._buffer.decode
         try:
             self._setter = OptionSetter(self._descriptor, self.interface)
-            if filters is not None:
-                self._set_filters(filters)
-            if options.errors:
-                self.set_errors(options.errors)
+            if packed is not None:
+                self._set_filters(packed)
+            if self.filters.errors:
+                self._set_errors(self.filters.errors)
+            self._match_rest()
             configure(self._setter, options)
             self._bind()
         except BaseException:
@@ -92,41 +114,98 @@ class RawSocket(CanSocket):
             exists = self.network.interface_name(self.index) is not None
             raise explain_bind(error, self.interface, exists=exists) from None
 
-    def set_filters(
-        self, filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None
-    ) -> None:
-        """Change which data and remote frames are received; None: all.
+    def set_filters(self, filters: FilterArgument | None) -> None:
+        """Change which frames are received; None: all data and remote frames.
 
         Raises:
             FilterError: There are more than a socket takes; the old ones stay.
         """
-        value = _pack(filters)
-        if value is None:
-            value = pack_filters(Filter.all().to_kernel())
-        self._set_filters(value)
-
-    def _set_filters(self, value: bytes) -> None:
-        self._setter.set(CAN_RAW_FILTER, value, "CAN_RAW_FILTER", "2.6.25")
+        filters = _repeatable(filters)
+        joined = self.options.join_filters
+        self._change(resolve_filters(filters, self._error_classes, joined=joined))
+        self._filters_given = filters
 
     def set_errors(self, classes: ErrorClass | int) -> None:
-        """Change which classes of error frames are received; 0: none.
+        """Change which classes of error frames are received, beside those that filters name.
 
         Raises:
             FilterError: The classes are out of range.
         """
-        if not 0 <= classes <= EFF_MASK:
-            raise FilterError(f"error classes are 0 to 0x1FFFFFFF, not {classes:#x}")
+        joined = self.options.join_filters
+        self._change(resolve_filters(self._filters_given, classes, joined=joined))
+        self._error_classes = int(classes)
+
+    def _change(self, filters: RawFilters) -> None:
+        self.set_kernel_filters(filters.kernel, filters.errors)
+        self.filters = filters
+        self._match_rest()
+
+    def set_kernel_filters(self, filters: tuple[CanFilter, ...] | None, errors: int) -> None:
+        """Have the kernel filter otherwise than by what the socket is to receive.
+
+        No frame is lost that passes the old filters and the new: the kernel adds those before it
+        takes these away (``raw_setsockopt`` in ``net/can/raw.c``).
+
+        Args:
+            filters: The kernel's filters; None: all.
+            errors: The classes of error frames.
+
+        Raises:
+            FilterError: There are more than a socket takes; the old ones stay.
+        """
+        self._set_filters(pack_filters(Filter.all().to_kernel() if filters is None else filters))
+        self._set_errors(errors)
+
+    def _match_rest(self) -> None:
+        rest = self.filters.rest
+        if rest is None:
+            self._sieve = None
+        else:
+            index: FilterIndex[bool] = FilterIndex()
+            index.add(rest, True)
+            self._sieve = index.sieve()
+
+    def _set_filters(self, value: bytes) -> None:
+        self._setter.set(CAN_RAW_FILTER, value, "CAN_RAW_FILTER", "2.6.25")
+
+    def _set_errors(self, classes: int) -> None:
         value = pack_integer(classes)
         self._setter.set(CAN_RAW_ERR_FILTER, value, "CAN_RAW_ERR_FILTER", "2.6.25")
 
     def receive(self) -> list[AnyFrame]:
-        """Give the frames that wait, up to a batch; empty when those that waited were malformed.
+        """Give the frames that wait, up to a batch; empty when none of them was wanted.
 
         Raises:
             BlockingIOError: None waits.
             InterfaceDownError: The interface went down; told once.
             InterfaceRemovedError: The interface is gone; told once.
         """
+        sieve = self._sieve
+        frames = self._receive(sieve)
+        if sieve is not None:
+            sieve.targets.clear()
+            self.filtered += sieve.refused
+            sieve.refused = 0
+        return frames
+
+    def receive_through(self, sieve: Sieve[TakerT], limit: int) -> list[AnyFrame]:
+        """Give the frames that wait and that somebody takes.
+
+        Args:
+            sieve: Says who takes which, and keeps it, as :meth:`FrameBuffer.decode` says.
+            limit: How many messages to read at most, from 1.
+
+        Raises:
+            OSError: As :meth:`receive`.
+        """
+        buffer = self._buffer
+        buffer.limit = min(limit, RECEIVE_BATCH)
+        try:
+            return self._receive(sieve)
+        finally:
+            buffer.limit = RECEIVE_BATCH
+
+    def _receive(self, sieve: Sieve[Any] | None) -> list[AnyFrame]:
         try:
             count = self._fill(self._buffer)
         except BlockingIOError:
@@ -134,7 +213,13 @@ class RawSocket(CanSocket):
         except OSError as error:
             self._told_down = True
             raise self._explain_pending(error) from None
-        frames = self._decode(count, self._names, self.interface)
+        self.last_count = count
+        if sieve is None:
+            frames = self._decode(count, self._names, self.interface)
+        else:
+            refused = sieve.refused
+            frames = self._decode(count, self._names, self.interface, sieve)
+            count -= sieve.refused - refused
         self.received += count
         if len(frames) != count:
             self.malformed += count - len(frames)
@@ -266,8 +351,8 @@ class RawSocket(CanSocket):
         return self._buffer.drops
 
 
-def _pack(filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None) -> bytes | None:
-    return None if filters is None else pack_filters(kernel_filters(filters))
+def _repeatable(filters: FilterArgument | None) -> FilterArgument | None:
+    return list(filters) if isinstance(filters, Iterator) else filters
 
 
 def _to_one_interface(frames: Sequence[AnyFrame]) -> Sequence[AnyFrame]:

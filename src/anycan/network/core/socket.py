@@ -147,7 +147,7 @@ class SocketCore(ABC):
         queue = self._queue
         if not queue:
             raise failure(errno.EAGAIN)
-        count = min(len(queue), buffer.capacity)
+        count = min(len(queue), buffer.limit)
         room = buffer.payload_size
         counting = self._socket_options.drop_counts
         store = buffer.store

@@ -1,0 +1,281 @@
+"""A raw endpoint's frames for a router: read in batches, each sorted by who takes what.
+
+While it is open nobody else can receive from the endpoint; to send goes on as ever. On asyncio
+(and uvloop) the loop calls back, elsewhere a task waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from anycan.endpoints.loops import asyncio_loop
+from anycan.endpoints.registration import Registration
+from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.sockets.raw import RECEIVE_BATCH
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from anycan.endpoints.inbox import Inbox
+    from anycan.endpoints.raw import RawEndpoint
+    from anycan.filter import Sieve
+    from anycan.frame import AnyFrame
+    from anycan.sockets.raw import RawSocket
+
+
+class FeedSink(Protocol):
+    """What frames are handed to. Nothing it does raises."""
+
+    def room(self) -> int:
+        """Give how many frames it takes now; 0: none until the feed is resumed."""
+        ...
+
+    def burst(self) -> int:
+        """Give how many frames it takes, where so many wait, before it hands them on."""
+        ...
+
+    def deliver(self, frames: list[AnyFrame], targets: list[Any]) -> None:
+        """Take frames, and of each who takes it."""
+        ...
+
+    def wake(self, *, in_callback: bool) -> None:
+        """Hand on what was delivered, in a callback of asyncio's loop or in a task."""
+        ...
+
+    def refused(self, count: int) -> None:
+        """Take note that so many frames were read that nobody takes."""
+        ...
+
+    def failed(self, error: CanOSError) -> None:
+        """Take note that the socket told an error, and the feed goes on."""
+        ...
+
+
+class Feed:
+    """A raw endpoint's frames, for a router. Made by :func:`open_feed`.
+
+    Args:
+        endpoint: The endpoint.
+        socket: Its socket.
+        inbox: Its inbox, which is lent.
+        sieve: Says who takes what.
+        sink: What the frames are handed to.
+
+    Attributes:
+        endpoint: The endpoint.
+        socket: Its socket.
+
+    Raises:
+        BusyResourceError: Another task receives from the endpoint.
+        ClosedResourceError: The endpoint is closed.
+    """
+
+    def __init__(
+        self,
+        endpoint: RawEndpoint,
+        socket: RawSocket,
+        inbox: Inbox[AnyFrame],
+        sieve: Sieve[Any],
+        sink: FeedSink,
+    ) -> None:
+        self.endpoint = endpoint
+        self.socket = socket
+        self._inbox = inbox
+        self._sieve = sieve
+        self._sink = sink
+        self._backlog = deque(inbox.lend(self._on_closed, self._note))
+        self._ended = anyio.Event()
+        self._error: Exception | None = None
+        self._open = True
+
+    async def run(self) -> None:
+        """Hand on frames until the feed is closed.
+
+        Raises:
+            InterfaceRemovedError: The interface is gone.
+            ClosedResourceError: The endpoint was closed.
+        """
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Read on: the sink has room again."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Read no more, and give the endpoint back; a second time does nothing."""
+        if self._open:
+            self._open = False
+            self._stop()
+            self._inbox.take_back()
+            self._ended.set()
+
+    def _stop(self) -> None:
+        """Read no more."""
+        raise NotImplementedError
+
+    def _end(self, error: Exception) -> None:
+        if self._open:
+            self._error = error
+            self.close()
+
+    def _on_closed(self) -> None:
+        self._end(anyio.ClosedResourceError())
+
+    def _note(self, error: CanOSError) -> None:
+        """Take a pending error."""
+        self._inbox.errors += 1
+        if isinstance(error, InterfaceRemovedError):
+            self._inbox.note_removal()
+            self._end(error)
+        else:
+            self._sink.failed(error)
+
+    def _read(self, *, in_callback: bool) -> bool:
+        """Read what waits, within bounds, and hand it on; False: the sink has no room.
+
+        Where much waits, it is several batches: to wake who takes them costs more than a frame.
+
+        Raises:
+            BlockingIOError: Nothing waits.
+            CanOSError: The socket's pending error.
+        """
+        sink = self._sink
+        room = sink.room()
+        if not room:
+            return False
+        try:
+            if self._read_batch(room):
+                left = sink.burst() - RECEIVE_BATCH
+                with suppress(BlockingIOError):
+                    while left > 0 and (room := sink.room()) and self._read_batch(room):
+                        left -= RECEIVE_BATCH
+        finally:
+            sink.wake(in_callback=in_callback)
+        return True
+
+    def _read_batch(self, room: int) -> bool:
+        """Read and deliver what one call gives; tell whether more may wait."""
+        sieve = self._sieve
+        if self._backlog:
+            count = min(room, len(self._backlog))
+            waiting = [self._backlog.popleft() for _ in range(count)]
+            frames = [frame for frame in waiting if sieve.admit(frame)]
+            count = 0  # the socket is for the next call
+        else:
+            frames = self.socket.receive_through(sieve, room)
+            count = self.socket.last_count
+        if sieve.refused:
+            refused, sieve.refused = sieve.refused, 0
+            self.socket.filtered += refused
+            self._sink.refused(refused)
+        self._sink.deliver(frames, sieve.targets)
+        sieve.targets.clear()
+        return count == RECEIVE_BATCH
+
+
+class AsyncioFeed(Feed):
+    """A feed that asyncio's loop reads."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._loop = loop
+        self._registration = Registration(loop, self.socket.fd, self._on_readable)
+        self._turn: asyncio.Handle | None = None
+        self.resume()
+
+    async def run(self) -> None:
+        """Wait until the feed is closed."""
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+    def resume(self) -> None:
+        """Read on; what had been read before the feed was opened comes first."""
+        if not self._open:
+            return
+        if not self._backlog:
+            self._registration.start_reading()
+        elif self._turn is None:
+            self._turn = self._loop.call_soon(self._hand_on_backlog)
+
+    def _hand_on_backlog(self) -> None:
+        self._turn = None
+        if self._read(in_callback=True):
+            self.resume()
+
+    def _on_readable(self) -> None:
+        try:
+            if not self._read(in_callback=True):
+                self._registration.stop_reading()
+        except BlockingIOError:  # what was to be read, an error, has been taken
+            self._registration.renew()
+        except CanOSError as error:
+            self._registration.renew()
+            self._note(error)
+
+    def _stop(self) -> None:
+        self._registration.close()
+        if self._turn is not None:
+            self._turn.cancel()
+
+
+class AnyioFeed(Feed):
+    """A feed that a task reads, on any back end."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._resumed = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    async def run(self) -> None:
+        """Hand on frames until the feed is closed."""
+        with self._scope:
+            while self._open:
+                try:
+                    if not self._backlog:
+                        await anyio.wait_readable(self.socket.fd)
+                    has_room = self._read(in_callback=False)
+                except BlockingIOError:
+                    continue
+                except anyio.ClosedResourceError:  # the descriptor is, and the inbox tells
+                    await checkpoint()
+                    continue
+                except CanOSError as error:
+                    self._note(error)
+                    continue
+                if not has_room:
+                    self._resumed = anyio.Event()
+                    await self._resumed.wait()
+                elif self._backlog:
+                    await checkpoint()
+        if self._error is not None:
+            raise self._error
+
+    def resume(self) -> None:
+        """Read on."""
+        self._resumed.set()
+
+    def _stop(self) -> None:
+        self._scope.cancel()
+
+
+def open_feed(endpoint: RawEndpoint, sieve: Sieve[Any], sink: FeedSink) -> Feed:
+    """Have an endpoint's frames handed to a router, until the feed is closed.
+
+    Args:
+        endpoint: The endpoint.
+        sieve: Says who takes what.
+        sink: What the frames are handed to.
+
+    Raises:
+        BusyResourceError: Another task receives from the endpoint.
+        ClosedResourceError: The endpoint is closed.
+    """
+    arguments = (endpoint, endpoint._socket, endpoint._inbox, sieve, sink)  # noqa: SLF001 - this room's own
+    loop = asyncio_loop()
+    return AnyioFeed(*arguments) if loop is None else AsyncioFeed(loop, *arguments)

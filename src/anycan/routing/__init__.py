@@ -1,0 +1,1 @@
+"""Subscriptions by filter: who takes a frame, and handing it on."""

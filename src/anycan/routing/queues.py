@@ -1,0 +1,237 @@
+"""Bounded queues of frames, one for each thing to do when there is no room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from anycan.endpoints.waiter import open_waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anycan.endpoints.waiter import TrioWaiter, Waiter
+    from anycan.frame import AnyFrame
+
+Overflow = Literal["drop_oldest", "drop_newest", "latest_per_id", "block", "raise"]
+
+
+class FrameQueue:
+    """Frames that wait for one subscription; when there is no room, the oldest is dropped.
+
+    A frame costs a comparison and an append; how full the queue is, is looked at only where it is
+    fuller than it ever was.
+
+    Args:
+        capacity: How many wait at most.
+        ready: Where the queue puts itself when its first frame comes, so that whoever waits for it
+            is woken once the whole batch is there.
+
+    Attributes:
+        items: What waits.
+        take: Gives the oldest frame; there must be one.
+        dropped: How many frames were lost.
+        high_water: The most that ever waited at once.
+        overflowed: There was no room, where that is to end the subscription.
+    """
+
+    # Frames go to thousands of queues in turn: a dict for each costs another trip to memory.
+    __slots__ = (
+        "_ready",
+        "_waiter",
+        "capacity",
+        "dropped",
+        "high_water",
+        "items",
+        "overflowed",
+        "take",
+    )
+
+    def __init__(self, capacity: int, ready: list[FrameQueue]) -> None:
+        self.items: Any = deque()
+        self.take: Callable[[], AnyFrame] = self.items.popleft
+        self.capacity = capacity
+        self.dropped = 0
+        self.high_water = 0
+        self.overflowed = False
+        self._ready = ready
+        self._waiter: Waiter | TrioWaiter | None = None
+
+    def put(self, frame: AnyFrame) -> None:
+        """Take a frame in."""
+        items = self.items
+        count = len(items)
+        if count >= self.high_water:
+            if count >= self.capacity:
+                self._overflow(frame)
+                return
+            self.high_water = count + 1
+        if not count:
+            self._ready.append(self)
+        items.append(frame)
+
+    def _overflow(self, frame: AnyFrame) -> None:
+        self.items.popleft()
+        self.items.append(frame)
+        self.dropped += 1
+
+    def take_many(self, limit: int | None = None) -> list[AnyFrame]:
+        """Give the oldest frames, up to so many; None: all."""
+        items = self.items
+        if limit is not None and limit < len(items):
+            return [self.take() for _ in range(limit)]
+        frames = list(items)
+        items.clear()
+        return frames
+
+    def drop_all(self) -> None:
+        """Drop what waits."""
+        self.dropped += len(self.items)
+        self.items.clear()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a task waits for a frame."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def wait(self) -> Waiter | TrioWaiter:
+        """Give what to await until a frame may be there; one task at a time."""
+        if self._waiter is None:
+            self._waiter = open_waiter()
+        return self._waiter
+
+    def wake(self) -> None:
+        """Run whoever waits, now; for callbacks of asyncio's loop."""
+        if self._waiter is not None:
+            self._waiter.wake()
+
+    def wake_soon(self) -> None:
+        """Have whoever waits run soon."""
+        if self._waiter is not None:
+            self._waiter.wake_soon()
+
+    def forget_loop(self) -> None:
+        """Be of use in another event loop; nobody waits."""
+        self._waiter = None
+
+
+class NewestDroppedQueue(FrameQueue):
+    """A queue that lets nothing in while it is full."""
+
+    __slots__ = ()
+
+    def _overflow(self, frame: AnyFrame) -> None:  # noqa: ARG002 - it is dropped
+        self.dropped += 1
+
+
+class RaisingQueue(FrameQueue):
+    """A queue whose subscription ends when it is full: it then takes no more."""
+
+    __slots__ = ()
+
+    def put(self, frame: AnyFrame) -> None:
+        """Take a frame in, unless one before it found no room."""
+        if self.overflowed:
+            self.dropped += 1
+        else:
+            super().put(frame)
+
+    def _overflow(self, frame: AnyFrame) -> None:  # noqa: ARG002 - it is dropped
+        self.dropped += 1
+        self.overflowed = True
+        self._ready.append(self)
+
+
+class BlockingQueue(FrameQueue):
+    """A queue that holds up its sources while it is full.
+
+    Sources ask for its room before they read, so that it never overflows.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self, capacity: int, ready: list[FrameQueue]) -> None:
+        super().__init__(capacity, ready)
+        self.take = self._take
+        self._held: dict[Callable[[], object], None] = {}
+
+    def hold(self, resume: Callable[[], object]) -> None:
+        """Take note that a source is held up, and how it is had to read on."""
+        self._held[resume] = None
+
+    def _take(self) -> AnyFrame:
+        frame: AnyFrame = self.items.popleft()
+        self._tell()
+        return frame
+
+    def take_many(self, limit: int | None = None) -> list[AnyFrame]:
+        """Give the oldest frames, and let the sources read on."""
+        frames = super().take_many(limit)
+        self._tell()
+        return frames
+
+    def drop_all(self) -> None:
+        """Drop what waits, and let the sources read on."""
+        super().drop_all()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._held:
+            held = list(self._held)
+            self._held.clear()
+            for resume in held:
+                resume()
+
+    def _overflow(self, frame: AnyFrame) -> None:  # noqa: ARG002 - there is room, always
+        raise AssertionError("a source read more than there is room for")
+
+
+class LatestQueue(FrameQueue):
+    """A queue that keeps the newest frame of each identifier on each interface.
+
+    A newer frame goes to the end, so that frames leave in the order in which they came.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, capacity: int, ready: list[FrameQueue]) -> None:
+        super().__init__(capacity, ready)
+        self.items = OrderedDict()
+        self.take = self._take
+
+    def put(self, frame: AnyFrame) -> None:
+        """Take a frame in."""
+        items = self.items
+        key = (frame.can_id, frame.interface)
+        if not items:
+            self._ready.append(self)
+        if key in items:
+            self.dropped += 1
+            items.move_to_end(key)
+        elif len(items) >= self.capacity:
+            self.dropped += 1
+            items.popitem(last=False)
+        items[key] = frame
+        self.high_water = max(self.high_water, len(items))
+
+    def _take(self) -> AnyFrame:
+        frame: AnyFrame = self.items.popitem(last=False)[1]
+        return frame
+
+    def take_many(self, limit: int | None = None) -> list[AnyFrame]:
+        """Give the frames that came first."""
+        items = self.items
+        if limit is not None and limit < len(items):
+            return [self.take() for _ in range(limit)]
+        frames = list(items.values())
+        items.clear()
+        return frames
+
+
+QUEUES: Final[dict[str, type[FrameQueue]]] = {
+    "drop_oldest": FrameQueue,
+    "drop_newest": NewestDroppedQueue,
+    "latest_per_id": LatestQueue,
+    "block": BlockingQueue,
+    "raise": RaisingQueue,
+}
