@@ -30,8 +30,14 @@ nitpicky = True
 # Names of other projects: their pages would have to be fetched to link them.
 nitpick_ignore_regex = [
     (r"py:.*", r"(anyio|asyncio|collections|datetime|dt|enum|os|socket|typing)\..*"),
-    (r"py:.*", r"(ClosedResourceError|BusyResourceError|WouldBlock|ValueError|TypeError)"),
+    (
+        r"py:.*",
+        r"(ClosedResourceError|BusyResourceError|EndOfStream|WouldBlock|ValueError|TypeError)",
+    ),
     (r"py:.*", r"(TimestampMode|_ProtocolType|Callable\[\[\])"),
+    # What may be given is told in the text, where these stand.
+    (r"py:.*", r"(FilterArgument|HandlerOptions|HandlerT|OnError|Overflow|TaskStatus)"),
+    (r"py:.*", r"anycan\.routing\.subscription\.Taker"),
 ]
 
 autodoc_member_order = "bysource"
@@ -58,18 +64,28 @@ _MADE_BY_FUNCTIONS = {
     "anycan.BcmTransport",
     "anycan.CyclicOperation",
     "anycan.CyclicTask",
+    "anycan.EndpointExplanation",
+    "anycan.Explanation",
     "anycan.Filter",
+    "anycan.FrameSubscription",
     "anycan.FunctionalRequest",
+    "anycan.HandlerSubscription",
     "anycan.IsotpLink",
     "anycan.IsotpRecord",
     "anycan.IsotpStatistics",
     "anycan.IsotpTransport",
     "anycan.KernelNetwork",
     "anycan.Network",
+    "anycan.ProtocolSubscription",
     "anycan.RawEndpoint",
     "anycan.RawStatistics",
     "anycan.RawTransport",
     "anycan.RemoteAnswer",
+    "anycan.RouterStatistics",
+    "anycan.RoutingFault",
+    "anycan.Subscription",
+    "anycan.SubscriptionExplanation",
+    "anycan.SubscriptionStatistics",
     "anycan.Watch",
 }
 _ANY_FRAME = re.compile(

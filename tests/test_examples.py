@@ -13,6 +13,10 @@ import pytest
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 OUTPUT: Final = {
+    "dashboard.py": (
+        r"(?:identifier  payload\n0C0         [0-9A-F]{4}\n120         [0-9A-F]{2}\n"
+        r"18FEF100    [0-9A-F]{2}\n\n){3}\d+ frames, of which 9 were shown\n"
+    ),
     "echo_protocol.py": r"7E8#70696E67\nended: .*vcan0 has been removed.*\n",
     "ecu_simulator.py": (
         r"1002 7F107E\n3101FF00 7F317F\n1003 5003003201F4\n22F190 62F190(?:[0-9A-F]{2}){17}\n"
@@ -22,10 +26,19 @@ OUTPUT: Final = {
         r"to all: 3E00 7E00\nto all: 22F195 62F19530342E3230\nto all: 22FF00\nto all: 2712\n"
         r"to all: 1105\nto all: 1002\nto all: 3101FF00\nto all: 22F1 7F2213\n"
     ),
+    "frame_service.py": (
+        r"diagnosis: 7E0#3E00\nalarm: 5F0#97\nhighest speed: 3100 rpm\n"
+        r"EngineWatch\.speed: 24 handled, 0 dropped\n"
+        r"EngineWatch\.temperature: 3 handled, 0 dropped\ndiagnosis: 1 handled, 0 dropped\n"
+    ),
     "gateway.py": r"outside: 100#61 7E8#\ninside: 7E0#62\n",
     "logger.py": r"\([\d.]{17}\) vcan0 123#68656C6C6F\n\([\d.]{17}\) vcan0 18DAF110#021003\n",
     "node_simulation.py": (
         r"20 messages\nSN004711\n750 rpm\n2000 rpm\n750 rpm\ncounter and checksum right\n"
+    ),
+    "raw_request.py": (
+        r"node 5, device type: 0xF0191\nnode 5, error register: 0x0\n"
+        r"node 5, heartbeat time: aborted with 06020000\nnode 6 does not answer\n"
     ),
     "read_identification.py": (
         r"ECUs: 2\n7E0:\n  VIN: WVWZZZ1JZXW000001\n  software: 04\.20\n  serial number: SN004711\n"

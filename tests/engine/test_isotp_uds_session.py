@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
     from anycan.engine.isotp_record import IsotpRecord
     from anycan.frame import AnyFrame
 
-LOG: Final = Path(__file__).parents[3] / "shared/data/uds-session.log"
+RECORDINGS: Final = os.environ.get("ANYCAN_RECORDINGS")
+LOG: Final = Path(RECORDINGS or "", "uds-session.log")
 TESTER: Final = Address.normal(0x641, 0x651)
 
 pytestmark = pytest.mark.skipif(
-    not LOG.exists(), reason=f"there is no recording at {LOG}, which is no part of the project"
+    not RECORDINGS or not LOG.exists(),
+    reason=(
+        f"there is no {LOG}"
+        if RECORDINGS
+        else f"ANYCAN_RECORDINGS names no directory with a recording {LOG}"
+    ),
 )
 
 

@@ -343,6 +343,24 @@ def test_a_batch_is_as_large_as_the_buffer(probe: Callable[..., Probe]) -> None:
     assert one.changes == [(True, True), (False, True)]
 
 
+def test_a_batch_is_no_larger_than_the_limit(probe: Callable[..., Probe]) -> None:
+    one, sender = probe(), probe()
+    for word in range(10):
+        sender.send(can(word))
+    found: list[list[int]] = []
+    for limit in (1, 3, 2, 4, 1):
+        one.buffer.limit = limit
+        batch = one.receive()
+        if isinstance(batch, str):
+            assert batch == "EAGAIN"
+            break
+        found.append([payload[0] for payload, _, _ in batch])
+        assert one.polls()[0] is (sum(map(len, found)) < 10)
+    assert found == [[0], [1, 2, 3], [4, 5], [6, 7, 8, 9]]
+    # a wake-up each, however small the bites
+    assert one.changes == [(True, True), (False, True)]
+
+
 def test_stamps_are_the_networks_time(probe: Callable[..., Probe]) -> None:
     one, sender = probe(), probe()
     sender.send(can(1))

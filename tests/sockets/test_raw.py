@@ -15,7 +15,7 @@ from anycan.exceptions import (
     InterfaceRemovedError,
     UnknownInterfaceError,
 )
-from anycan.filter import CanFilter, Filter
+from anycan.filter import CanFilter, Filter, FilterIndex, byte
 from anycan.frame import AnyFrame, ErrorClass, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.network.user import UserNetwork
 from anycan.sockets.raw import RECEIVE_BATCH, SEND_BATCH, RawSocket
@@ -24,6 +24,8 @@ from anycan.wire.options import VcidOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from anycan.filter import Sieve
 
     Open = Callable[..., RawSocket]
 
@@ -360,6 +362,308 @@ class TestSend:
         with pytest.raises(BlockingIOError) as caught:
             socket.send([Frame(1)])
         assert caught.value.errno == errno.EAGAIN
+
+
+class TestRest:
+    """Filters that the kernel cannot match whole: what is left is matched here."""
+
+    @staticmethod
+    def frames() -> list[AnyFrame]:
+        return [Frame(number, bytes([value])) for value in (1, 2) for number in (5, 6)]
+
+    def test_what_is_left_is_counted_apart(self, open_socket: Open) -> None:
+        socket, sender = open_socket(filters=Filter.id(5) & (byte(0) == 1)), open_socket()
+        for rounds in (1, 2):
+            sender.send(self.frames())
+            assert socket.receive() == [Frame(5, b"\1")]
+            assert socket.last_count == 2  # the kernel has let no 6 through
+            assert (socket.received, socket.filtered, socket.malformed) == (rounds, rounds, 0)
+            assert socket._sieve is not None
+            assert (socket._sieve.targets, socket._sieve.refused) == ([], 0)
+
+    def test_nothing_of_a_batch_is_wanted(self, open_socket: Open) -> None:
+        socket, sender = open_socket(filters=byte(0) == 3), open_socket()
+        sender.send(self.frames())
+        assert socket.receive() == []
+        assert (socket.received, socket.filtered) == (0, 4)
+        with pytest.raises(BlockingIOError):
+            socket.receive()
+        assert (socket.received, socket.filtered) == (0, 4)
+
+    def test_kinds_and_interfaces_are_left_too(self, open_socket: Open) -> None:
+        kinds = open_socket(filters=Filter.fd())
+        interfaces = open_socket(None, filters=Filter.interface("vcan1"))
+        for name in ("vcan0", "vcan1"):
+            open_socket(name).send([Frame(1), FdFrame(2)])
+        assert kinds.receive() == [FdFrame(2)]
+        assert (kinds.received, kinds.filtered) == (1, 1)
+        received = interfaces.receive()
+        assert [(frame, frame.interface) for frame in received] == [
+            (Frame(1), "vcan1"),
+            (FdFrame(2), "vcan1"),
+        ]
+        assert (interfaces.received, interfaces.filtered) == (2, 2)
+
+    def test_more_identifiers_than_a_socket_takes(self, open_socket: Open) -> None:
+        # Each a filter of its own: no two of them make a block.
+        numbers = range(0, 1028, 2)
+        wanted = [Filter.id(number, extended=number % 3 == 0) for number in numbers]
+        socket, sender = open_socket(filters=wanted), open_socket()
+        some: list[AnyFrame] = [
+            Frame(number, extended=extended) for number in range(16) for extended in (False, True)
+        ]
+        sender.send(some)
+        assert socket.filters.kernel is not None
+        assert len(socket.filters.kernel) <= 512
+        assert socket.receive() == [
+            frame for frame in some if any(one.matches(frame) for one in wanted[:8])
+        ]
+        assert socket.received == 8
+        # How many the kernel lets through beside them is its filters' affair.
+        assert socket.received + socket.filtered == socket.last_count <= 32
+
+    def test_a_function_is_asked_last_and_given_the_frame(self, open_socket: Open) -> None:
+        seen: list[AnyFrame] = []
+
+        def note(frame: AnyFrame) -> bool:
+            seen.append(frame)
+            return frame.data == b"\2"
+
+        socket, sender = open_socket(filters=Filter.id(5) & Filter.where(note)), open_socket()
+        sender.send(self.frames())
+        (received,) = socket.receive()
+        assert received == Frame(5, b"\2")
+        assert seen == [Frame(5, b"\1"), Frame(5, b"\2")]
+        assert seen[1] is received
+
+    def test_a_function_that_raises_does_not_come_out_of_the_reader(
+        self, open_socket: Open
+    ) -> None:
+        socket, sender = (
+            open_socket(filters=Filter.where(lambda frame: 1 / frame.id)),
+            open_socket(),
+        )
+        sender.send([Frame(0), Frame(1)])
+        assert socket.receive() == [Frame(1)]
+        assert (socket.received, socket.filtered) == (1, 1)
+
+    def test_filters_change_between_both_kinds(self, open_socket: Open) -> None:
+        socket, sender = open_socket(filters=byte(0) == 1), open_socket()
+        for filters, expected, filtered in (
+            (Filter.id(5), [Frame(5, b"\1"), Frame(5, b"\2")], 0),
+            (Filter.id(6) & (byte(0) == 2), [Frame(6, b"\2")], 1),
+            (None, self.frames(), 1),
+            (byte(0) == 1, [Frame(5, b"\1"), Frame(6, b"\1")], 3),
+        ):
+            socket.set_filters(filters)
+            sender.send(self.frames())
+            assert socket.receive() == expected
+            assert socket.filtered == filtered
+
+    def test_a_frame_that_waits_is_matched_by_the_filters_of_the_moment(
+        self, open_socket: Open
+    ) -> None:
+        socket, sender = open_socket(filters=byte(0) == 1), open_socket()
+        sender.send(self.frames())
+        socket.set_filters(byte(0) == 2)
+        assert socket.receive() == [Frame(5, b"\2"), Frame(6, b"\2")]
+
+    def test_filters_that_are_refused_change_nothing(self, open_socket: Open) -> None:
+        socket, sender = open_socket(filters=byte(0) == 1), open_socket()
+        before = socket.filters
+        with pytest.raises(FilterError, match="513 kernel filters"):
+            socket.set_filters([CanFilter(number, 0x7FF) for number in range(513)])
+        with pytest.raises(FilterError, match="error classes are"):
+            socket.set_errors(-1)
+        assert socket.filters is before
+        sender.send(self.frames())
+        assert socket.receive() == [Frame(5, b"\1"), Frame(6, b"\1")]
+
+    @pytest.mark.parametrize(
+        ("filters", "numbers"),
+        [
+            ([Filter.id(5), CanFilter(6, 0x7FF)], [5, 6, 5, 6]),
+            ([Filter.id(5) & (byte(0) == 1), CanFilter(6, 0x7FF)], [5, 6, 6]),
+        ],
+    )
+    def test_filters_from_an_iterator(
+        self, network: UserNetwork, open_socket: Open, filters: list[Any], numbers: list[int]
+    ) -> None:
+        opened, changed = open_socket(filters=iter(filters)), open_socket()
+        changed.set_filters(iter(filters))
+        for socket in (opened, changed):
+            socket.set_errors(ErrorClass.BUS_OFF)  # the filters are gone through once more
+        open_socket().send([*self.frames(), Frame(7)])
+        network.inject("vcan0", ErrorFrame(ErrorClass.BUS_OFF))
+        for socket in (opened, changed):
+            *data, error = socket.receive()
+            assert [frame.id for frame in data] == numbers
+            assert error == ErrorFrame(ErrorClass.BUS_OFF)
+
+
+class TestErrorFilters:
+    """Error frames that filters name."""
+
+    BOTH = (ErrorFrame(ErrorClass.BUS_OFF), ErrorFrame(ErrorClass.NO_ACK))
+
+    def inject(self, network: UserNetwork) -> None:
+        for frame in self.BOTH:
+            network.inject("vcan0", frame)
+
+    @pytest.mark.parametrize(
+        "filters",
+        [
+            Filter.errors(ErrorClass.BUS_OFF),
+            Filter.errors(ErrorClass.BUS_OFF) | Filter.id(1),
+            Filter.errors(ErrorClass.BUS_OFF) | (byte(0) == 1),
+            [Filter.errors(ErrorClass.BUS_OFF), CanFilter(1, 0x7FF)],
+        ],
+    )
+    def test_they_are_turned_on(
+        self, network: UserNetwork, open_socket: Open, filters: Any
+    ) -> None:
+        socket, changed = open_socket(filters=filters), open_socket()
+        changed.set_filters(filters)
+        self.inject(network)
+        assert socket.receive() == [self.BOTH[0]] == changed.receive()
+        changed.set_filters(Filter.id(1))
+        self.inject(network)
+        with pytest.raises(BlockingIOError):
+            changed.receive()
+
+    @pytest.mark.parametrize("rest", [False, True])
+    def test_beside_those_that_were_asked_for(
+        self, network: UserNetwork, open_socket: Open, rest: bool
+    ) -> None:
+        named = Filter.errors(ErrorClass.BUS_OFF)
+        filters = named | (byte(0) == 1) if rest else named
+        socket = open_socket(filters=filters, errors=ErrorClass.NO_ACK)
+        self.inject(network)
+        assert tuple(socket.receive()) == self.BOTH
+        socket.set_errors(0)  # those that filters name stay
+        self.inject(network)
+        assert socket.receive() == [self.BOTH[0]]
+        socket.set_errors(ErrorClass.NO_ACK)
+        socket.set_filters(Filter.id(1))  # those that were asked for stay
+        self.inject(network)
+        assert socket.receive() == [self.BOTH[1]]
+
+    def test_more_is_asked_of_them(self, network: UserNetwork, open_socket: Open) -> None:
+        socket = open_socket(None, filters=Filter.errors() & Filter.interface("vcan1"))
+        for name in ("vcan0", "vcan1"):
+            network.inject(name, self.BOTH[0])
+        (received,) = socket.receive()
+        assert received.interface == "vcan1"
+        assert (socket.received, socket.filtered) == (1, 1)
+
+
+class TestKernelFilters:
+    """Filters that the kernel is given for another one's sake: a router's."""
+
+    def test_they_change_what_comes_and_not_what_is_wanted(
+        self, network: UserNetwork, open_socket: Open
+    ) -> None:
+        socket, sender = open_socket(filters=Filter.id(1)), open_socket()
+        wanted = socket.filters
+        probe: list[AnyFrame] = [Frame(number) for number in range(4)]
+        for filters, expected in (
+            ((CanFilter(2, 0x7FE),), probe[2:]),
+            ((), []),
+            (None, probe),
+        ):
+            socket.set_kernel_filters(filters, 0)
+            sender.send(probe)
+            if expected:
+                assert socket.receive() == expected
+            else:
+                with pytest.raises(BlockingIOError):
+                    socket.receive()
+        assert socket.filters is wanted
+        error = ErrorFrame(ErrorClass.BUS_OFF)
+        for classes in (0, ErrorClass.BUS_OFF, 0):
+            socket.set_kernel_filters((), classes)
+            network.inject("vcan0", error)
+            if classes:
+                assert socket.receive() == [error]
+        with pytest.raises(BlockingIOError):
+            socket.receive()
+
+    def test_too_many(self, open_socket: Open) -> None:
+        socket = open_socket(filters=Filter.id(1))
+        with pytest.raises(FilterError, match="513 kernel filters"):
+            socket.set_kernel_filters(tuple(CanFilter(one, 0x7FF) for one in range(513)), 0)
+        open_socket().send([Frame(1), Frame(2)])
+        assert socket.receive() == [Frame(1)]
+
+
+class TestReceiveThrough:
+    """Receiving for another one, who says what is taken."""
+
+    @staticmethod
+    def sieve(*wanted: Filter) -> Sieve[int]:
+        index: FilterIndex[int] = FilterIndex()
+        for taker, one in enumerate(wanted):
+            index.add(one, taker)
+        return index.sieve()
+
+    def test_what_is_taken_and_by_whom(self, open_socket: Open) -> None:
+        socket, sender = open_socket(), open_socket()
+        sieve = self.sieve(Filter.id(1), Filter.range(1, 2))
+        sender.send([Frame(number) for number in range(4)])
+        assert socket.receive_through(sieve, 128) == [Frame(1), Frame(2)]
+        assert (sieve.targets, sieve.refused) == ([(0, 1), (1,)], 2)
+        # The caller counts what nobody took.
+        assert (socket.received, socket.filtered, socket.malformed) == (2, 0, 0)
+
+    def test_no_more_messages_are_read_than_the_limit(self, open_socket: Open) -> None:
+        socket, sender = open_socket(), open_socket()
+        sieve = self.sieve(Filter.mask(0, 1))
+        frames = [Frame(number) for number in range(10)]
+        sender.send(frames)
+        found = []
+        for limit, count in ((1, 1), (3, 3), (2, 2), (1000, 4)):
+            found.append([frame.id for frame in socket.receive_through(sieve, limit)])
+            assert socket.last_count == count  # also those that nobody took
+        assert found == [[0], [2], [4], [6, 8]]
+        assert sieve.refused == 5
+        with pytest.raises(BlockingIOError):
+            socket.receive_through(sieve, 1)
+
+    def test_a_limit_holds_for_one_call(self, network: UserNetwork, open_socket: Open) -> None:
+        socket, sender = open_socket(), open_socket()
+        sieve = self.sieve(Filter.all())
+        for _ in range(2):
+            sender.send([Frame(1)] * SEND_BATCH)
+        sender.send([Frame(1)] * 6)
+        assert len(socket.receive_through(sieve, 4)) == 4
+        assert len(socket.receive()) == RECEIVE_BATCH
+        network.set_down("vcan0")
+        with pytest.raises(InterfaceDownError):
+            socket.receive_through(sieve, 1)
+        assert len(socket.receive()) == 2  # nor does a failed call leave one
+
+    def test_the_sockets_own_filters_are_another_matter(self, open_socket: Open) -> None:
+        # What a router hands on has the endpoint's filters in it.
+        socket, sender = open_socket(filters=byte(0) == 1), open_socket()
+        sieve = self.sieve(Filter.all())
+        sender.send([Frame(1, b"\2")])
+        assert socket.receive_through(sieve, 128) == [Frame(1, b"\2")]
+
+    def test_refusals_of_before_do_not_count(self, open_socket: Open) -> None:
+        socket, sender = open_socket(), open_socket()
+        sieve = self.sieve(Filter.id(1))
+        sender.send([Frame(1), Frame(2)])
+        socket.receive_through(sieve, 128)
+        sender.send([Frame(1), Frame(2), Frame(2)])  # the sieve is not cleared in between
+        socket.receive_through(sieve, 128)
+        assert sieve.refused == 3
+        assert (socket.received, socket.malformed) == (2, 0)
+
+    def test_errors(self, network: UserNetwork, open_socket: Open) -> None:
+        socket = open_socket()
+        network.remove("vcan0")
+        with pytest.raises(InterfaceRemovedError, match="vcan0 has been removed"):
+            socket.receive_through(self.sieve(Filter.all()), 128)
 
 
 def test_a_closed_socket_keeps_its_counters(open_socket: Open) -> None:

@@ -16,7 +16,7 @@ from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, FrameFields, Remo
 from anycan.wire import frame_buffer as module
 from anycan.wire.constants import MSG_CONFIRM, MSG_DONTROUTE
 from anycan.wire.frame_buffer import FrameBuffer
-from anycan.wire.frames import encode_frame
+from anycan.wire.frames import decode_frame, encode_frame
 from anycan.wire.messages import XL_PAYLOAD_SIZE
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ _frames: st.SearchStrategy[AnyFrame] = st.one_of(
         FdFrame, _all_ids, st.sampled_from([b"", b"\1", bytes(12), b"\1" * 64]), extended=_extended
     ),
     st.builds(RemoteFrame, _all_ids, extended=_extended),
-    # At least 16 bytes with the header: shorter ones have a test of their own.
     st.builds(
         XlFrame,
         _ids,
-        st.sampled_from([b"\1" * size for size in (4, 5, 60, 61, 2048)]),
+        # Of a classical frame's size there are those of 4 bytes, of CAN FD's those of 60.
+        st.sampled_from([b"\1" * size for size in (1, 2, 3, 4, 5, 60, 61, 2048)]),
         vcid=st.sampled_from([0, 5]),
     ),
     st.builds(ErrorFrame, st.sampled_from([0, 2, 4, 6, 1 << 28])),
@@ -134,7 +134,7 @@ _words = _ids | st.sampled_from(
         *(0xC0000001, 0xA0000004, 0xE0000004, 0x9FFFFFFF),
     ]
 )
-# In the second word: the length, the flags of CAN FD (no XLF), reserved bytes, a raw DLC.
+# In the second word: the length, the flags of CAN FD, reserved bytes, a raw DLC.
 _lengths = st.sampled_from([0, 1, 7, 8, 8, 9, 15, 64, 65, 0x7F, 0x0108, 0x010001, 0x0E000008])
 _malformed = st.builds(
     lambda word, length, size: struct.pack("=II", word, length) + b"\1" * size,
@@ -142,7 +142,17 @@ _malformed = st.builds(
     _lengths,
     st.sampled_from([8, 64, 65]),
 ) | st.sampled_from([b"", b"\1", bytes(13), bytes(15), bytes(17), bytes(73)])
-_payloads = _frames.map(encode_frame) | _malformed
+# CAN XL from hostile hands: other frames' flags in the priority, a length that is not true.
+_hostile = st.builds(
+    lambda word, flags, length, size: (
+        struct.pack("=IBBHI", word, flags, 0, length, 0) + b"\1" * size
+    ),
+    st.builds(int.__or__, _words, st.sampled_from([0, 0x00050000, 0x00FF0000, 0x08000000])),
+    st.sampled_from([0x80, 0x81, 0xFF]),
+    st.sampled_from([0, 1, 4, 60, 2048, 2049]),
+    st.sampled_from([0, 1, 3, 4, 60, 2048]),
+)
+_payloads = _frames.map(encode_frame) | _malformed | _hostile
 _runs = st.tuples(
     st.sampled_from([0, MSG_DONTROUTE, MSG_DONTROUTE | MSG_CONFIRM]),
     st.booleans(),  # without a stamp
@@ -223,28 +233,12 @@ def test_every_kind_is_taken_and_refused(frame: AnyFrame, bound: str | None) -> 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("bound", [None, "can0"])
-@pytest.mark.xfail(
-    strict=True, reason="_decode_any asks no verdict below 16 bytes, and so refuses these"
-)
 def test_the_shortest_frames_of_can_xl_are_taken(size: int, bound: str | None) -> None:
     buffer = stored([XlFrame(0x123, b"x" * size)], XL_PAYLOAD_SIZE)
     assert check(buffer, 1, bound, [Filter.xl()]) == (1, 0)
 
 
-_RAW_WORD = pytest.mark.xfail(
-    strict=True, reason="the verdict is looked up by the raw word, flags of other frames in it"
-)
-
-
-@pytest.mark.parametrize(
-    "flag",
-    [
-        pytest.param(0x80000000, marks=_RAW_WORD),
-        pytest.param(0x40000000, marks=_RAW_WORD),
-        pytest.param(0x20000000, marks=_RAW_WORD),
-        0x08000000,
-    ],
-)
+@pytest.mark.parametrize("flag", [0x80000000, 0x40000000, 0x20000000, 0xE0000000, 0x08000000])
 def test_reserved_bits_of_a_priority_do_not_count(flag: int) -> None:
     # A frame from hostile hands: decoding masks the priority, so asking the frame does too.
     buffer = FrameBuffer(1, XL_PAYLOAD_SIZE)
@@ -310,7 +304,6 @@ class TestObjects:
     def made(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
         """Give a list that every frame the module makes is noted in."""
         made: list[object] = []
-        decode_frame = module.decode_frame
 
         def new(fields: type[FrameFields]) -> FrameFields:
             one = object.__new__(fields)
@@ -407,7 +400,7 @@ def test_a_function_that_raises_takes_nothing_and_the_batch_goes_on(count: int) 
     index.add(Filter.id(1) & Filter.where(fail), "failing")
     index.add(Filter.id(2), "other")
     sieve = index.sieve()
-    frames: list[AnyFrame] = [Frame(1, b"x")] * count + [Frame(2)]
+    frames: list[AnyFrame] = [*[Frame(1, b"x")] * count, Frame(2)]
     taken = stored(frames).decode(count + 1, Names(), "can0", sieve)
     assert taken == [Frame(2)]
     assert (sieve.targets, sieve.refused) == ([("other",)], count)

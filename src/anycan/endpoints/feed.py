@@ -111,12 +111,19 @@ class Feed:
         if self._open:
             self._open = False
             self._stop()
-            self._inbox.take_back()
+            self._inbox.take_back(self._backlog)
+            self._backlog.clear()
             self._ended.set()
 
     def _stop(self) -> None:
         """Read no more."""
         raise NotImplementedError
+
+    def _tell_pending(self) -> None:
+        """Tell what happened to the interface before the feed was opened."""
+        error = self._inbox.take_error()
+        if error is not None:
+            self._sink.failed(error)
 
     def _end(self, error: Exception) -> None:
         if self._open:
@@ -148,24 +155,25 @@ class Feed:
         room = sink.room()
         if not room:
             return False
+        left = sink.burst()
         try:
-            if self._read_batch(room):
-                left = sink.burst() - RECEIVE_BATCH
-                with suppress(BlockingIOError):
-                    while left > 0 and (room := sink.room()) and self._read_batch(room):
-                        left -= RECEIVE_BATCH
+            count = self._read_batch(min(room, left))
+            with suppress(BlockingIOError):
+                while count and self._open and (left := left - count) > 0 and (room := sink.room()):
+                    count = self._read_batch(min(room, left))
         finally:
             sink.wake(in_callback=in_callback)
         return True
 
-    def _read_batch(self, room: int) -> bool:
-        """Read and deliver what one call gives; tell whether more may wait."""
+    def _read_batch(self, room: int) -> int:
+        """Read and deliver what one call gives; give how much, where more may wait, or 0."""
         sieve = self._sieve
+        room = min(room, RECEIVE_BATCH)
         if self._backlog:
             count = min(room, len(self._backlog))
             waiting = [self._backlog.popleft() for _ in range(count)]
             frames = [frame for frame in waiting if sieve.admit(frame)]
-            count = 0  # the socket is for the next call
+            self.socket.received -= count - len(frames)  # which were counted when they were read
         else:
             frames = self.socket.receive_through(sieve, room)
             count = self.socket.last_count
@@ -175,7 +183,7 @@ class Feed:
             self._sink.refused(refused)
         self._sink.deliver(frames, sieve.targets)
         sieve.targets.clear()
-        return count == RECEIVE_BATCH
+        return count if count == room else 0
 
 
 class AsyncioFeed(Feed):
@@ -190,6 +198,7 @@ class AsyncioFeed(Feed):
 
     async def run(self) -> None:
         """Wait until the feed is closed."""
+        self._tell_pending()
         await self._ended.wait()
         if self._error is not None:
             raise self._error
@@ -205,18 +214,23 @@ class AsyncioFeed(Feed):
 
     def _hand_on_backlog(self) -> None:
         self._turn = None
-        if self._read(in_callback=True):
+        if self._read_noting():
             self.resume()
 
     def _on_readable(self) -> None:
+        if not self._read_noting():
+            self._registration.stop_reading()
+
+    def _read_noting(self) -> bool:
+        """Read, and take note of an error; False: the sink has no room."""
         try:
-            if not self._read(in_callback=True):
-                self._registration.stop_reading()
+            return self._read(in_callback=True)
         except BlockingIOError:  # what was to be read, an error, has been taken
             self._registration.renew()
         except CanOSError as error:
             self._registration.renew()
             self._note(error)
+        return True
 
     def _stop(self) -> None:
         self._registration.close()
@@ -234,11 +248,14 @@ class AnyioFeed(Feed):
 
     async def run(self) -> None:
         """Hand on frames until the feed is closed."""
+        self._tell_pending()
         with self._scope:
             while self._open:
                 try:
                     if not self._backlog:
                         await anyio.wait_readable(self.socket.fd)
+                    if self._ended.is_set():  # between its waking and its running
+                        break
                     has_room = self._read(in_callback=False)
                 except BlockingIOError:
                     continue

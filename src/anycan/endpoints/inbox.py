@@ -22,7 +22,7 @@ from anycan.sockets.errors import interface_removed
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 INBOX_CAPACITY: Final = 1024
 ItemT = TypeVar("ItemT")
@@ -135,10 +135,10 @@ class Inbox(Generic[ItemT]):
         Who waits by ``anyio.wait_readable`` is woken by the endpoint's ``anyio.notify_closing``.
         """
         self._closed = True
+        if self._borrower is not None:
+            self._borrower()  # which gives back what it has not handed on
         self.discarded = len(self.items)
         self.items.clear()
-        if self._borrower is not None:
-            self._borrower()
 
     def lend(
         self, on_close: Callable[[], object], tell: Callable[[CanOSError], object]
@@ -154,11 +154,13 @@ class Inbox(Generic[ItemT]):
 
         Raises:
             ClosedResourceError: The inbox is closed.
+            InterfaceRemovedError: The interface is gone.
             BusyResourceError: A task waits for what is read, or it is lent already.
         """
         if self.busy:
             raise anyio.BusyResourceError("receiving from")
-        if self._closed or self._borrower is not None:
+        passing = self._error is not None and not isinstance(self._error, InterfaceRemovedError)
+        if not passing or self._closed or self._borrower is not None:
             self._raise_reason()
         self._borrower = on_close
         self._socket.on_pending_error = tell
@@ -171,13 +173,19 @@ class Inbox(Generic[ItemT]):
         """Whether another one reads the socket."""
         return self._borrower is not None
 
+    def take_error(self) -> CanOSError | None:
+        """Give the pending error that nobody has been told yet, to tell it."""
+        error, self._error = self._error, None
+        return error
+
     def note_removal(self) -> None:
         """Take note, of whoever borrowed the socket, that the interface is gone."""
         self._removed = True
 
-    def take_back(self) -> None:
-        """Read again."""
+    def take_back(self, items: Iterable[ItemT]) -> None:
+        """Read again; what was borrowed and not handed on comes first."""
         self._borrower = None
+        self.items.extendleft(reversed(list(items)))
         self._socket.on_pending_error = self.tell
 
 
@@ -287,10 +295,10 @@ class AsyncioInbox(Inbox[ItemT]):
         self._registration.stop_reading()
         return items
 
-    def take_back(self) -> None:
+    def take_back(self, items: Iterable[ItemT]) -> None:
         """Read again."""
-        super().take_back()
-        if not (self._closed or self._removed):
+        super().take_back(items)
+        if not (self._closed or self._removed or self._error is not None):
             self._registration.start_reading()
 
     async def _tell_removal(self) -> None:

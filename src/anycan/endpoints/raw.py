@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from anycan.wire.options import VcidOptions
 
 
+_BATCHES_AT_ONCE = 32
+
+
 class RawEndpoint(UnreliableObjectStream[AnyFrame]):
     """Raw CAN as an async stream, on asyncio, uvloop and trio. Made by :func:`open_raw`.
 
@@ -71,11 +74,13 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
             ClosedResourceError: The endpoint is closed.
         """
         frames = self._frames
-        if not frames:
+        for _ in range(_BATCHES_AT_ONCE):  # of which none may be wanted, with filters matched here
+            if frames:
+                return frames.popleft()
             self._inbox.read()
-            if not frames:
-                raise anyio.WouldBlock
-        return frames.popleft()
+        if frames:
+            return frames.popleft()
+        raise anyio.WouldBlock
 
     async def receive_many(self, limit: int | None = None) -> list[AnyFrame]:
         """Wait for a frame, and take all that have been read by then.

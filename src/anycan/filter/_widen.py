@@ -122,46 +122,87 @@ def _join_neighbours(cubes: list[Cube], limit: int) -> list[Cube]:
     return [cube for cube, version in zip(cubes, versions, strict=True) if version >= 0]
 
 
-def _join_pairs(cubes: list[Cube], limit: int) -> list[Cube]:
-    """Join the two of all that add the fewest words, again and again.
+class _Pairs:
+    """Cubes of which the two that add the fewest words become one, again and again.
 
-    Each cube keeps the best partner behind it, which is looked for anew when that one is gone.
+    Each keeps the best partner behind it, which is looked for anew when that one is gone. Of cubes
+    with one mask, the best partner is the one that differs in the fewest bits, which is far less
+    work to find than to count words.
     """
-    alive: dict[int, tuple[Cube, int]] = {  # each with the number of its words
-        place: (cube, words_of(*cube)) for place, cube in enumerate(cubes)
-    }
-    best: dict[int, tuple[int, int]] = {}  # by place: words added, place of the partner
-    place = len(cubes)
 
-    def look(place: int) -> None:
-        cube, words = alive[place]
-        best.pop(place, None)
-        behind = [
-            (_added(cube, words, other, other_words), other_place)
-            for other_place, (other, other_words) in alive.items()
-            if other_place > place
-        ]
-        if behind:
-            best[place] = min(behind)
+    def __init__(self, cubes: list[Cube]) -> None:
+        self.alive: dict[int, tuple[Cube, int]] = {}  # each with the number of its words
+        self._alike: dict[Cube, dict[int, int]] = {}  # the values by place, of one mask and format
+        self._best: dict[int, tuple[int, int]] = {}  # by place: words added, place of the partner
+        self._place = 0
+        for cube in cubes:
+            self._add(cube, words_of(*cube))
+        for place in self.alive:
+            self._look(place)
 
-    for one in [*alive]:
-        look(one)
-    while len(alive) > limit:
-        one = min(best, key=best.__getitem__)
-        around = joined(alive[one][0], alive[best[one][1]][0])
+    def _add(self, cube: Cube, words: int) -> int:
+        value, mask = cube
+        place = self._place
+        self._place += 1
+        self.alive[place] = cube, words
+        self._alike.setdefault((value & EFF_FLAG, mask), {})[place] = value
+        return place
+
+    def _remove(self, place: int) -> None:
+        (value, mask), _ = self.alive.pop(place)
+        key = value & EFF_FLAG, mask
+        del self._alike[key][place]
+        if not self._alike[key]:
+            del self._alike[key]
+        self._best.pop(place, None)
+
+    def _look(self, place: int) -> None:
+        """Find the best partner of a cube, of those behind it."""
+        cube, words = self.alive[place]
+        value, mask = cube
+        self._best.pop(place, None)
+        partners: list[int] = []
+        for (other_format, other_mask), members in self._alike.items():
+            behind = [one for one in members if one > place]
+            if behind and mask & other_mask & EFF_FLAG:
+                bits = EFF_MASK if (value | other_format) & EFF_FLAG else SFF_MASK
+                counted = mask & other_mask & (bits | RTR_FLAG)
+                behind = [min(behind, key=lambda at: ((members[at] ^ value) & counted).bit_count())]
+            partners += behind
+        if partners:
+            self._best[place] = min(
+                (_added(cube, words, *self.alive[partner]), partner) for partner in partners
+            )
+
+    def join(self) -> None:
+        """Make one of the two that add the fewest words; what is within it goes."""
+        one = min(self._best, key=self._best.__getitem__)
+        around = joined(self.alive[one][0], self.alive[self._best[one][1]][0])
         words = words_of(*around)
-        outside = {at: cube for at, cube in alive.items() if not is_covered(cube[0], (around,))}
-        gone = alive.keys() - outside.keys()
-        alive = outside
+        outer, common = around
+        gone = {
+            at
+            for at, ((value, mask), _) in self.alive.items()
+            if mask & common == common and value & common == outer
+        }
         for at in gone:
-            best.pop(at, None)
-        for at, (_, partner) in [*best.items()]:
+            self._remove(at)
+        for at, (_, partner) in [*self._best.items()]:
             if partner in gone:
-                look(at)
-        for at, (cube, cube_words) in alive.items():
-            added = _added(cube, cube_words, around, words)
-            if at not in best or added < best[at][0]:
-                best[at] = added, place
-        alive[place] = around, words
-        place += 1
-    return [cube for cube, _ in alive.values()]
+                self._look(at)
+        joint = self._add(around, words)
+        for at, (cube, cube_words) in self.alive.items():
+            # A cube that is not within the joint at least doubles it.
+            least = words - cube_words
+            if at != joint and (at not in self._best or least < self._best[at][0]):
+                added = _added(cube, cube_words, around, words)
+                if at not in self._best or added < self._best[at][0]:
+                    self._best[at] = added, joint
+
+
+def _join_pairs(cubes: list[Cube], limit: int) -> list[Cube]:
+    """Join the two of all that add the fewest words, again and again."""
+    pairs = _Pairs(cubes)
+    while len(pairs.alive) > limit:
+        pairs.join()
+    return [cube for cube, _ in pairs.alive.values()]

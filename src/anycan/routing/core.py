@@ -36,6 +36,8 @@ class RouterCore:
     Attributes:
         ready: Queues whose first frame has come, to be woken.
         subscriptions: Those there are, in their order.
+        taken: How many frames somebody took.
+        refused: How many nobody took.
     """
 
     def __init__(self, on_fault: Callable[[RoutingFault], object] | None) -> None:
@@ -45,7 +47,8 @@ class RouterCore:
         self._sources: list[Source] = []
         self._run: _Run | None = None
         self._faults = 0
-        self._taken = self._refused = 0  # of endpoints that it has no more
+        self.taken = 0
+        self.refused = 0
 
     @property
     def running(self) -> bool:
@@ -83,10 +86,14 @@ class RouterCore:
             raise RoutingError("a router runs on one endpoint or more: await router.run(can0)")
         if self._run is not None:
             raise anyio.BusyResourceError("running")
-        run = self._run = _Run(self)
         try:
             for endpoint in endpoints:
                 self._sources.append(Source(self, endpoint, self.subscriptions))
+        except BaseException:
+            self.leave_all()
+            raise
+        run = self._run = _Run(self)
+        try:
             await run.run(tuple(self._sources), task_status)
         finally:
             self.leave_all()
@@ -102,8 +109,6 @@ class RouterCore:
         if source in self._sources:
             self._sources.remove(source)
             source.close()
-            self._taken += source.taken
-            self._refused += source.refused_count
 
     def leave_all(self) -> None:
         """Give all endpoints back."""
@@ -167,8 +172,8 @@ class RouterCore:
             if len(sources) > 1:
                 raise RoutingError("the router has several endpoints: say which by interface=")
             return sources[0]
-        bound = [source for source in sources if source.interface == interface]
-        found = bound or [source for source in sources if source.interface is None]
+        found = [source for source in sources if source.reaches(interface)]
+        found = found or [source for source in sources if source.interface is None]  # it refuses
         if not found:
             raise RoutingError(f"the router has no endpoint of the interface {interface}")
         if len({id(source.network) for source in found}) > 1:
@@ -176,15 +181,15 @@ class RouterCore:
                 f"the router has endpoints of {interface} on several networks: send by the one you"
                 " mean"
             )
-        return found[0]
+        return min(found, key=lambda source: source.interface is None)
 
     # What it tells
 
     def statistics(self) -> RouterStatistics:
         """Give the counters."""
         return RouterStatistics(
-            taken=self._taken + sum(source.taken for source in self._sources),
-            refused=self._refused + sum(source.refused_count for source in self._sources),
+            taken=self.taken,
+            refused=self.refused,
             faults=self._faults,
             subscriptions=tuple((one.name, one.statistics()) for one in self.subscriptions),
         )
@@ -227,12 +232,9 @@ class _Run:
                     self.admit(subscription)
                 task_status.started()
                 await self._ending.wait()
-                self._core.leave_all()
-                self.finish()
                 # The group ends when the handlers have.
                 handlers.cancel_scope.deadline = anyio.current_time() + self._timeout
             self._handlers = None
-            self._core.leave_all()  # a handler's fault has cancelled what is above
 
     def admit(self, subscription: Subscription) -> None:
         """Begin to call a subscription's handler."""
@@ -248,6 +250,8 @@ class _Run:
         try:
             await source.feed.run()
         except (CanError, anyio.ClosedResourceError) as error:
+            if self._ending.is_set():
+                return  # it has been left already
             self._core.leave(source)
             last = not self._core.has_sources
             self._core.report(
@@ -263,6 +267,9 @@ class _Run:
             self.drains = drain
             self._timeout = timeout
             self._ending.set()
+            # All of it now: the caller may close the endpoints next.
+            self._core.leave_all()
+            self.finish()
 
     def fail(self, error: Exception) -> None:
         """End at once, by what a handler raised."""

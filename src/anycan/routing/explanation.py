@@ -100,12 +100,13 @@ def explain_source(source: Source) -> EndpointExplanation:
     """Tell what the kernel filters for an endpoint."""
     push_down = source.push_down
     push_down.tighten()
+    filters, errors = source.kernel_filters
     return EndpointExplanation(
         interface=source.interface,
-        kernel_filters=push_down.filters if push_down.possible else source.own_filters,
-        errors=ErrorClass(push_down.errors),
+        kernel_filters=filters,
+        errors=ErrorClass(errors),
         pushed_down=push_down.possible,
-        exact=push_down.possible and push_down.exact,
+        exact=push_down.exact,
         taken=source.taken,
         refused=source.refused_count,
     )

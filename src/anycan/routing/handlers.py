@@ -96,7 +96,7 @@ class HandlerSubscription(QueuedSubscription):
 
     def started(self) -> None:
         """Take note that the router runs, and a task may call :meth:`run`."""
-        self._ending = False
+        self._ending = self.queue.overflowed = False
         self.queue.forget_loop()
 
     def finish(self, *, drain: bool) -> None:
@@ -186,7 +186,9 @@ def name_of(handler: object) -> str:
     if isinstance(handler, functools.partial):
         return name_of(handler.func)
     name = getattr(handler, "__qualname__", None)
-    return name if isinstance(name, str) else type(handler).__qualname__
+    if not isinstance(name, str):
+        name = type(handler).__qualname__
+    return name.rpartition("<locals>.")[2]
 
 
 def _is_coroutine_function(handler: object) -> bool:

@@ -15,9 +15,13 @@ class RouterHost(Protocol):
 
     Attributes:
         ready: Queues whose first frame has come, to be woken.
+        taken: How many frames somebody took.
+        refused: How many nobody took.
     """
 
     ready: list[FrameQueue]
+    taken: int
+    refused: int
 
     def register(self, subscription: Subscription) -> None:
         """Have a subscription get its frames from now on."""

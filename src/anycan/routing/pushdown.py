@@ -37,14 +37,12 @@ class PushDown:
 
     Attributes:
         possible: Whether the kernel can be told: not where the socket's filters are joined.
-        exact: Whether the kernel lets through no data or remote frame that nobody wants.
         filters: The kernel's filters.
         errors: The classes of error frames.
     """
 
     def __init__(self, socket: RawSocket, clock: Callable[[], float] = perf_counter) -> None:
         self.possible = not socket.options.join_filters
-        self.exact = False
         self.filters: tuple[CanFilter, ...] = ()
         self.errors = 0
         self._socket = socket
@@ -53,6 +51,8 @@ class PushDown:
         self._error_classes: Counter[int] = Counter()
         self._inexact = 0  # subscriptions whose cubes let through more than they take
         self._cubes: list[Cube] = []
+        self._alike = False  # the kernel's filters are the cubes
+        self._widened = False
         self._loose = False
         self._not_before = 0.0
 
@@ -80,7 +80,7 @@ class PushDown:
         self._count(cover, 1)
         errors = self.errors | cover.errors
         if missing or errors != self.errors:
-            self._apply(self._fit([*self._cubes, *missing]), errors)
+            self._apply([*self._cubes, *missing], errors)
 
     def remove(self, cover: Cover) -> None:
         """Take note that a subscription has ended."""
@@ -103,8 +103,8 @@ class PushDown:
         errors = 0
         for classes in self._error_classes:
             errors |= classes
-        self._apply(self._fit(list(self._wanted)), errors)
-        self._loose = False
+        self._loose = self._widened = False
+        self._apply(list(self._wanted), errors)
 
     def _count(self, cover: Cover, step: int) -> None:
         self._inexact += step * (not cover.exact)
@@ -118,22 +118,21 @@ class PushDown:
                 if not counter[thing]:
                     del counter[thing]
 
-    def _fit(self, cubes: list[Cube]) -> list[Cube]:
+    def _apply(self, cubes: list[Cube], errors: int) -> None:
         if len(cubes) > LIMIT:
             cubes = merge(cubes)
         if len(cubes) > LIMIT:
             cubes = widen(cubes, _JOINED)
-        return cubes
-
-    def _apply(self, cubes: list[Cube], errors: int) -> None:
-        filters, exact = kernel_form(cubes)
+            self._widened = True
+        filters, self._alike = kernel_form(cubes)
         if self.possible:
             self._socket.set_kernel_filters(filters, errors)
         self.filters = filters
         self.errors = errors
         self._cubes = cubes
-        self.exact = (
-            exact
-            and not self._inexact
-            and (len(cubes) < _JOINED or set(cubes) <= set(self._wanted))
-        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether the kernel lets through no data or remote frame that nobody wants."""
+        loose = self._loose or self._widened or self._inexact
+        return self.possible and self._alike and not loose

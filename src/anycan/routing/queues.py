@@ -23,7 +23,7 @@ class FrameQueue:
     fuller than it ever was.
 
     Args:
-        capacity: How many wait at most.
+        capacity: How many wait at most, from 1.
         ready: Where the queue puts itself when its first frame comes, so that whoever waits for it
             is woken once the whole batch is there.
 
@@ -31,12 +31,13 @@ class FrameQueue:
         items: What waits.
         take: Gives the oldest frame; there must be one.
         dropped: How many frames were lost.
-        high_water: The most that ever waited at once.
+        high_water: How many waited at most; fewer, and there is room.
         overflowed: There was no room, where that is to end the subscription.
     """
 
     # Frames go to thousands of queues in turn: a dict for each costs another trip to memory.
     __slots__ = (
+        "_peak",
         "_ready",
         "_waiter",
         "capacity",
@@ -53,6 +54,7 @@ class FrameQueue:
         self.capacity = capacity
         self.dropped = 0
         self.high_water = 0
+        self._peak = 0
         self.overflowed = False
         self._ready = ready
         self._waiter: Waiter | TrioWaiter | None = None
@@ -63,7 +65,8 @@ class FrameQueue:
         count = len(items)
         if count >= self.high_water:
             if count >= self.capacity:
-                self._overflow(frame)
+                if self.capacity:  # it is not closed
+                    self._overflow(frame)
                 return
             self.high_water = count + 1
         if not count:
@@ -88,6 +91,18 @@ class FrameQueue:
         """Drop what waits."""
         self.dropped += len(self.items)
         self.items.clear()
+
+    def close(self) -> None:
+        """Drop what waits, and let nothing in any more."""
+        self.drop_all()
+        self._peak = max(self._peak, self.high_water)
+        self.capacity = 0
+        self.high_water = -1  # so that the next frame is looked at
+
+    @property
+    def most_waiting(self) -> int:
+        """The most that ever waited at once."""
+        return max(self._peak, self.high_water)
 
     @property
     def awaited(self) -> bool:
@@ -201,6 +216,8 @@ class LatestQueue(FrameQueue):
 
     def put(self, frame: AnyFrame) -> None:
         """Take a frame in."""
+        if not self.capacity:
+            return
         items = self.items
         key = (frame.can_id, frame.interface)
         if not items:

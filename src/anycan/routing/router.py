@@ -180,7 +180,7 @@ class Router:
             RoutingError: It has no ``frame_received`` that takes a frame.
             FilterError: As :meth:`add`.
         """
-        name = name or type(protocol).__qualname__
+        name = name or name_of(type(protocol))
         wanted = check_filter(name, filter, allow_empty=allow_empty)
         subscription = ProtocolSubscription(
             self._core, protocol, wanted, name=name, on_error=on_error, backoff=backoff

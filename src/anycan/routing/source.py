@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 128
 _BURST: Final = 512
+_FEW: Final = 16
 
 
 class Source:
@@ -72,9 +73,23 @@ class Source:
             self.feed.close()
             raise
 
+    def reaches(self, interface: str) -> bool:
+        """Tell whether frames can be sent to an interface by this endpoint."""
+        if self.interface is not None:
+            return self.interface == interface
+        try:
+            return self.network.interface_index(interface) > 0
+        except CanOSError:
+            return False
+
     def add(self, subscription: Subscription) -> None:
         """Hand on to a subscription what it takes, from now on."""
-        self.push_down.add(self._admit(subscription).cover())
+        wanted = self._admit(subscription)
+        try:
+            self.push_down.add(wanted.cover())
+        except BaseException:
+            self.remove(subscription)
+            raise
 
     def _admit(self, subscription: Subscription) -> Filter:
         wanted = self._wanted[subscription] = self._narrow(subscription.filter)
@@ -112,10 +127,12 @@ class Source:
                 del self._blocking[queue]
 
     @property
-    def own_filters(self) -> tuple[CanFilter, ...]:
-        """The kernel's filters that the endpoint was opened with."""
+    def kernel_filters(self) -> tuple[tuple[CanFilter, ...], int]:
+        """The kernel's filters, and the classes of error frames that it lets through."""
+        if self.push_down.possible:
+            return self.push_down.filters, self.push_down.errors
         kernel = self._given.kernel
-        return Filter.all().to_kernel() if kernel is None else kernel
+        return Filter.all().to_kernel() if kernel is None else kernel, self._given.errors
 
     def close(self) -> None:
         """Give the endpoint back, with the filters that it had."""
@@ -144,11 +161,13 @@ class Source:
         """Give how many frames may be read before they are handed on.
 
         No more than the least queue takes: a handler that is fast loses nothing to a burst that it
-        had no time to see.
+        had no time to see. Of queues for a few frames alone that is not looked at: who wants the
+        newest, or one, shall not have all others read in such small parts.
         """
         if self._burst is None:
-            least = min((queue.capacity for queue in self._queues), default=_BURST)
-            self._burst = min(least, _BURST)
+            capacities = (queue.capacity for queue in self._queues)
+            self._burst = min((one for one in capacities if one >= _FEW), default=_BURST)
+            self._burst = min(self._burst, _BURST)
         return self._burst
 
     def deliver(self, frames: list[AnyFrame], targets: list[tuple[Any, ...]]) -> None:
@@ -157,6 +176,7 @@ class Source:
             for taker in takers:
                 taker.put(frame)
         self.taken += len(frames)
+        self._host.taken += len(frames)
 
     def wake(self, *, in_callback: bool) -> None:
         """Wake whoever waits for what was delivered."""
@@ -173,6 +193,7 @@ class Source:
     def refused(self, count: int) -> None:
         """Take note that frames were read which nobody takes."""
         self.refused_count += count
+        self._host.refused += count
         self.push_down.refused()
 
     def failed(self, error: CanOSError) -> None:
@@ -182,7 +203,9 @@ class Source:
             subscription.interface_failed(error)
 
     def _filter_failed(self, taker: Any, frame: AnyFrame | None, error: Exception) -> None:
-        subscription = self._takers[taker]
+        subscription = self._takers.get(taker)
+        if subscription is None:
+            return  # it has been closed, in the middle of the batch
         subscription.count_fault()
         frames = () if frame is None else (frame,)
         self._host.report(error, subscription, frames, "the frame is not delivered")

@@ -39,6 +39,7 @@ class FrameSubscription(QueuedSubscription, UnreliableObjectReceiveStream[AnyFra
         """Begin to get frames; it has begun when this returns.
 
         Raises:
+            ClosedResourceError: The subscription has been closed.
             RuntimeError: The subscription has been entered before.
         """
         self.enter()
@@ -48,6 +49,8 @@ class FrameSubscription(QueuedSubscription, UnreliableObjectReceiveStream[AnyFra
         """Begin to get frames."""
         if self._entered:
             raise RuntimeError(f"{self!r} has been entered before: subscribe anew")
+        if self._closed:
+            raise anyio.ClosedResourceError
         self._host.register(self)
         self._entered = True
 
@@ -138,6 +141,10 @@ class FrameSubscription(QueuedSubscription, UnreliableObjectReceiveStream[AnyFra
         """Get no frame any more, and wake whoever waits, with ClosedResourceError."""
         self.close()
         await checkpoint()
+
+    def started(self) -> None:
+        """Take note that the router runs."""
+        self._router_ended = False
 
     def finish(self, *, drain: bool) -> None:
         """Take note that the router ends; what waits can be received where it is to be."""

@@ -32,10 +32,10 @@ class Subscription:
     Attributes:
         name: What it is called, in statistics and errors.
         filter: What it takes.
-        taker: Takes a frame; for the router.
     """
 
     taker: Taker
+    """What takes its frames; for the router."""
 
     def __init__(self, host: RouterHost, name: str, wanted: Filter) -> None:
         self._host = host
@@ -113,7 +113,7 @@ class QueuedSubscription(Subscription):
     def close(self) -> None:
         """Take no frame any more; what waits is dropped, and counted."""
         super().close()
-        self.queue.drop_all()
+        self.queue.close()
         self.queue.wake_soon()
 
     def statistics(self) -> SubscriptionStatistics:
@@ -123,7 +123,7 @@ class QueuedSubscription(Subscription):
             delivered=self._delivered,
             dropped=queue.dropped,
             waiting=len(queue.items),
-            high_water=queue.high_water,
+            high_water=queue.most_waiting,
             faults=self._faults,
             handler_time=self._handler_time(),
         )

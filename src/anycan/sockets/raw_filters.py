@@ -22,7 +22,8 @@ class RawFilters:
     Attributes:
         kernel: The kernel's filters of data and remote frames; None: all.
         errors: The classes of error frames.
-        wanted: What of the data and remote frames is taken, as one filter; None: all.
+        wanted: What of the data and remote frames is taken, as one filter; None: all, or what
+            passes each of the kernel's filters where they are joined.
         rest: What the kernel's filters let through has to pass this too; None: it is all wanted.
     """
 
@@ -55,7 +56,7 @@ def resolve_filters(
     verbatim = kernel_filters(given)
     classes = int(errors) | int(union.to_errors())
     if all(one.kernel_decides() for one in written) and (len(verbatim) <= 512 or not written):
-        return RawFilters(verbatim, classes, union, None)
+        return RawFilters(verbatim, classes, None if joined else union, None)
     if joined:
         raise FilterError(
             "join_filters= is for filters that the kernel can match by itself:"

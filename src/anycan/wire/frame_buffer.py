@@ -17,7 +17,13 @@ from anycan.frame import (
     Frame,
     FrameFields,
 )
-from anycan.wire.constants import CAN_MTU, CANFD_MTU, MSG_CONFIRM, MSG_DONTROUTE
+from anycan.wire.constants import (
+    CAN_MTU,
+    CANFD_MTU,
+    CANXL_HEADER_SIZE,
+    MSG_CONFIRM,
+    MSG_DONTROUTE,
+)
 from anycan.wire.frames import decode_frame
 from anycan.wire.messages import (
     ADDRESS,
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from anycan.frame import AnyFrame
 
 _WORD = Struct("=I")
+_XL_WORD: Final = 0x00FF0000 | SFF_MASK  # linux/can.h: the VCID and the priority, and no more
 _new = object.__new__
 _LAST_EXTENDED: Final = EFF_FLAG | EFF_MASK
 
@@ -56,6 +63,8 @@ _COMPARED: Final = (
 def _verdict(sieve: Sieve[Any], payload: bytearray, interface: str | None) -> Any:
     """Give who takes a frame, or what decides it once it is made."""
     (word,) = _WORD.unpack_from(payload)
+    if payload[4] & XLF:
+        word &= _XL_WORD
     takers: Any = sieve.verdicts[word]
     if (
         takers.__class__ is not tuple
@@ -262,7 +271,7 @@ class FrameBuffer(MessageBuffer):
         _, ifindex = ADDRESS.unpack_from(self.records, start + self.address_offset)
         interface = names if isinstance(names, str) else names[ifindex]
         takers: Any = None
-        if sieve is not None and size >= CAN_MTU:
+        if sieve is not None and size > CANXL_HEADER_SIZE:
             takers = _verdict(sieve, payload, interface)
             if not takers:
                 sieve.refused += 1

@@ -1,0 +1,536 @@
+"""Bounded queues: what each does when there is no room, alone and between endpoint and taker."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+import anycan
+from anycan import Filter, Frame, Router, SubscriptionOverflowError
+from anycan.routing.queues import QUEUES, BlockingQueue, FrameQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from anycan import AnyFrame, FrameSubscription, RawEndpoint
+    from anycan.routing.queues import Overflow
+    from rig.links import Links
+
+LIMIT = 5.0  # seconds: that something has gone wrong
+MARKER = Frame(0x7FF)
+
+
+def numbered(count: int, start: int = 0, identifier: int = 0x100) -> list[AnyFrame]:
+    return [Frame(identifier, bytes([number])) for number in range(start, start + count)]
+
+
+@asynccontextmanager
+async def running(router: Router, *endpoints: RawEndpoint) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(router.run, *endpoints)
+        yield
+        router.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the others run until something is so."""
+    with anyio.fail_after(LIMIT):
+        while not condition():
+            await checkpoint()
+
+
+async def send_and_pass(router: Router, other: RawEndpoint, frames: list[AnyFrame]) -> None:
+    """Send frames, and wait until all of them are in the queues of those who take them."""
+    with anyio.fail_after(LIMIT):
+        async with router.subscribe(Filter.id(MARKER.id)) as marker:
+            await other.send_many([*frames, MARKER])
+            await marker.receive()
+
+
+class TestAlone:
+    @pytest.mark.parametrize(
+        ("policy", "capacity", "left"),
+        [
+            ("drop_oldest", 3, [2, 3, 4]),
+            ("drop_oldest", 1, [4]),
+            ("drop_newest", 3, [0, 1, 2]),
+            ("drop_newest", 1, [0]),
+            ("raise", 3, [0, 1, 2]),
+            ("raise", 1, [0]),
+        ],
+    )
+    def test_what_is_left_of_five(self, policy: str, capacity: int, left: list[int]) -> None:
+        queue = QUEUES[policy](capacity, [])
+        frames = numbered(5)
+        for frame in frames:
+            queue.put(frame)
+        assert queue.take_many() == [frames[number] for number in left]
+        assert queue.dropped == 5 - len(left)
+        assert queue.high_water == capacity
+        assert queue.overflowed is (policy == "raise")
+
+    @given(
+        policy=st.sampled_from(["drop_oldest", "drop_newest", "latest_per_id"]),
+        capacity=st.integers(1, 4),
+        steps=st.lists(
+            st.one_of(
+                st.tuples(st.just("put"), st.integers(0, 3)),
+                st.tuples(st.just("take"), st.integers(1, 5)),
+                st.tuples(st.just("take all"), st.just(0)),
+                st.tuples(st.just("drop all"), st.just(0)),
+            ),
+            max_size=30,
+        ),
+    )
+    def test_it_does_what_a_list_would(
+        self, policy: str, capacity: int, steps: list[tuple[str, int]]
+    ) -> None:
+        queue = QUEUES[policy](capacity, [])
+        model: list[Frame] = []
+        put = taken = highest = 0
+        for number, (step, argument) in enumerate(steps):
+            if step == "put":
+                frame = Frame(0x100 + argument, bytes([number]))
+                queue.put(frame)
+                put += 1
+                same = [one for one in model if one.id == frame.id]
+                if policy == "latest_per_id" and same:
+                    model.remove(same[0])
+                    model.append(frame)
+                elif len(model) < capacity:
+                    model.append(frame)
+                elif policy != "drop_newest":
+                    model = [*model[1:], frame]
+                highest = max(highest, len(model))
+            elif step == "take":
+                expected = model[:argument]
+                assert queue.take_many(argument) == expected
+                model = model[argument:]
+                taken += len(expected)
+            elif step == "take all":
+                taken += len(model)
+                assert queue.take_many() == model
+                model = []
+            else:
+                queue.drop_all()
+                model = []
+            assert len(queue.items) == len(model) <= capacity
+            assert queue.dropped == put - taken - len(model)
+            assert queue.high_water == highest
+        while model:
+            assert queue.take() == model.pop(0)
+        assert not queue.items
+
+    def test_the_latest_of_each_identifier_on_each_interface(self) -> None:
+        queue = QUEUES["latest_per_id"](3, [])
+        frames: list[AnyFrame] = [
+            Frame(1, b"a", interface="can0"),
+            Frame(1, b"b", interface="can1"),
+            Frame(2, b"c", interface="can0"),
+            Frame(1, b"d", interface="can0"),
+            anycan.RemoteFrame(1, interface="can0"),  # another thing than data of its identifier
+            Frame(1, b"e", extended=True, interface="can0"),
+        ]
+        for frame in frames[:4]:
+            queue.put(frame)
+        assert queue.dropped == 1  # the replaced one
+        assert list(queue.items.values()) == [frames[1], frames[2], frames[3]]
+        for frame in frames[4:]:
+            queue.put(frame)
+        assert queue.take_many() == frames[3:]
+        assert queue.dropped == 3
+        assert queue.high_water == 3
+
+    def test_one_that_raised_takes_no_more_even_if_there_is_room(self) -> None:
+        queue = QUEUES["raise"](1, [])
+        first, second, third = numbered(3)
+        queue.put(first)
+        queue.put(second)
+        assert queue.take() == first
+        queue.put(third)
+        assert not queue.items
+        assert queue.dropped == 2
+        assert queue.overflowed
+
+    @pytest.mark.parametrize("policy", QUEUES)
+    def test_one_that_is_closed_takes_no_more(self, policy: str) -> None:
+        queue = QUEUES[policy](2, [])
+        for identifier in (1, 2):
+            queue.put(Frame(identifier))
+        queue.close()
+        for identifier in (1, 2, 3):
+            queue.put(Frame(identifier))
+        assert not queue.items
+        assert queue.dropped == 2
+        assert queue.most_waiting == 2
+
+    @pytest.mark.parametrize("policy", QUEUES)
+    def test_it_asks_to_be_woken_once_for_all_that_comes(self, policy: str) -> None:
+        ready: list[FrameQueue] = []
+        queue = QUEUES[policy](4, ready)
+        for frame in numbered(4):
+            queue.put(frame)
+        assert ready == [queue]
+        ready.clear()
+        queue.take_many()
+        queue.put(MARKER)
+        assert ready == [queue]
+
+    def test_whoever_waits_is_woken_when_it_raises(self) -> None:
+        ready: list[FrameQueue] = []
+        queue = QUEUES["raise"](1, ready)
+        queue.put(MARKER)
+        ready.clear()
+        queue.put(MARKER)
+        assert ready == [queue]
+
+    @pytest.mark.parametrize("way", ["take", "take_many", "take_many(1)", "drop_all"])
+    def test_a_held_source_is_told_once_of_room(self, way: str) -> None:
+        queue = QUEUES["block"](2, [])
+        assert isinstance(queue, BlockingQueue)
+        told: list[str] = []
+
+        def resume() -> None:
+            told.append("one")
+
+        def resume_other() -> None:
+            told.append("other")
+
+        for frame in numbered(2):
+            queue.put(frame)
+        queue.hold(resume)
+        queue.hold(resume_other)
+        queue.hold(resume)
+        match way:
+            case "take":
+                queue.take()
+            case "take_many":
+                queue.take_many()
+            case "take_many(1)":
+                queue.take_many(1)
+            case _:
+                queue.drop_all()
+        assert told == ["one", "other"]
+        queue.drop_all()
+        assert told == ["one", "other"]
+
+    def test_a_source_that_reads_more_than_there_is_room_for_is_a_defect(self) -> None:
+        queue = QUEUES["block"](1, [])
+        queue.put(MARKER)
+        with pytest.raises(AssertionError, match="room"):
+            queue.put(MARKER)
+
+    @pytest.mark.anyio
+    async def test_waiting(self) -> None:
+        queue = FrameQueue(1, [])
+        assert not queue.awaited
+        queue.wake()  # nobody is there
+        queue.wake_soon()
+        woken: list[str] = []
+
+        async def wait() -> None:
+            await queue.wait()
+            woken.append("woken")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await until(lambda: queue.awaited)
+            queue.wake_soon()
+            await until(lambda: woken)
+        assert not queue.awaited
+
+
+@pytest.mark.anyio
+class TestRouted:
+    @pytest.mark.parametrize(
+        ("policy", "capacity", "left"),
+        [
+            ("drop_oldest", 3, [7, 8, 9]),
+            ("drop_oldest", 1, [9]),
+            ("drop_newest", 3, [0, 1, 2]),
+            ("drop_newest", 1, [0]),
+            ("latest_per_id", 3, [9]),
+        ],
+    )
+    async def test_a_stream_that_nobody_reads(
+        self, user_links: Links, policy: Overflow, capacity: int, left: list[int]
+    ) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        frames = numbered(10)
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+            router.subscribe(Filter.id(0x100), capacity=capacity, overflow=policy) as full,
+            router.subscribe(Filter.id(0x100)) as roomy,
+        ):
+            await send_and_pass(router, other, frames)
+            assert await roomy.receive_many() == frames
+            statistics = full.statistics()
+            assert statistics.waiting == len(left)
+            assert statistics.high_water == len(left)
+            assert statistics.dropped == 10 - len(left)
+            assert await full.receive_many() == [frames[number] for number in left]
+            assert full.statistics().delivered == len(left)
+
+    async def test_the_latest_of_each_identifier_in_the_order_in_which_they_came(
+        self, user_links: Links
+    ) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+            router.subscribe(Filter.range(1, 3), overflow="latest_per_id") as latest,
+        ):
+            values = [(1, b"a"), (2, b"b"), (1, b"c"), (3, b"d"), (2, b"e"), (2, b"f")]
+            await send_and_pass(router, other, [Frame(*value) for value in values])
+            assert latest.statistics().dropped == 3
+            assert await latest.receive_many() == [Frame(1, b"c"), Frame(3, b"d"), Frame(2, b"f")]
+
+    async def test_raise_in_a_stream(self, user_links: Links) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        frames = numbered(5)
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+            router.subscribe(Filter.id(0x100), name="strict", capacity=2, overflow="raise") as full,
+            router.subscribe(Filter.id(0x100)) as roomy,
+        ):
+            await send_and_pass(router, other, frames)
+            assert await full.receive() == frames[0]
+            assert full.receive_nowait() == frames[1]
+            for receive in (full.receive, full.receive_many):
+                with pytest.raises(SubscriptionOverflowError, match="strict: 2 frames waited"):
+                    await receive()
+            with pytest.raises(SubscriptionOverflowError, match="strict"):
+                full.receive_nowait()
+            statistics = full.statistics()
+            assert (statistics.delivered, statistics.dropped, statistics.waiting) == (2, 3, 0)
+            assert await roomy.receive_many() == frames  # the others go on
+            await send_and_pass(router, other, numbered(1, 5))
+            assert await roomy.receive_many() == numbered(1, 5)
+            assert full.statistics().dropped == 4
+
+    async def test_raise_wakes_a_receiver_once_it_has_all_from_before(
+        self, user_links: Links
+    ) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        received: list[AnyFrame] = []
+        ended: list[str] = []
+
+        async def receive(stream: FrameSubscription) -> None:
+            try:
+                while True:
+                    received.append(await stream.receive())
+            except SubscriptionOverflowError as error:
+                ended.append(str(error))
+
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+            router.subscribe(Filter.id(0x100), capacity=2, overflow="raise") as full,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(receive, full)
+            await until(lambda: full.queue.awaited)
+            await send_and_pass(router, other, numbered(5))
+            await until(lambda: ended)
+        assert received == numbered(2)
+        assert len(ended) == 1
+
+    async def test_raise_in_a_handler_ends_the_router(self, user_links: Links) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        got: list[AnyFrame] = []
+        one = router.add(Filter.id(0x100), got.append, name="speed", capacity=2, overflow="raise")
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+        ):
+            await other.send_many(numbered(5))
+            with anyio.fail_after(LIMIT), pytest.raises(SubscriptionOverflowError, match="speed"):
+                await router.run(can)
+        assert got == numbered(2)
+        statistics = one.statistics()
+        assert (statistics.delivered, statistics.dropped, statistics.waiting) == (2, 3, 0)
+
+
+def held(stream: anycan.Subscription) -> dict[Any, None]:
+    """Give the sources that a subscription holds up."""
+    queue = getattr(stream, "queue", None)
+    assert isinstance(queue, BlockingQueue)
+    return queue._held
+
+
+@pytest.mark.anyio
+class TestBlocking:
+    @pytest.mark.parametrize("capacity", [1, 3])
+    @pytest.mark.parametrize("before", [False, True], ids=["running", "waiting-before"])
+    async def test_nothing_is_lost_and_others_wait(
+        self, user_links: Links, capacity: int, before: bool
+    ) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        frames = numbered(20)
+        others: list[AnyFrame] = []
+        fast = router.add(Filter.id(0x100), others.append)
+
+        def passed() -> int:
+            statistics = fast.statistics()
+            return statistics.delivered + statistics.waiting
+
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            router.subscribe(Filter.id(0x100), capacity=capacity, overflow="block") as slow,
+        ):
+            if before:  # some are in the endpoint's inbox
+                await other.send_many(frames)
+                await until(lambda: can.statistics().received or not can._inbox.busy)
+                can._inbox.read()
+            async with running(router, can):
+                if not before:
+                    await other.send_many(frames)
+                for position in range(20):
+                    await until(lambda: held(slow) or passed() == 20)
+                    assert passed() == min(position + capacity, 20)
+                    assert await slow.receive() == frames[position]
+        statistics = slow.statistics()
+        assert statistics.high_water == capacity
+        assert (statistics.delivered, statistics.dropped) == (20, 0)
+        assert others == frames
+
+    async def test_a_handler_holds_up_the_source(self, user_links: Links) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        turns = anyio.Semaphore(0)
+        got: list[AnyFrame] = []
+        others: list[AnyFrame] = []
+
+        async def slow(frame: AnyFrame) -> None:
+            await turns.acquire()
+            got.append(frame)
+
+        one = router.add(Filter.id(0x100), slow, capacity=2, overflow="block")
+        router.add(Filter.id(0x100), others.append)
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+        ):
+            await other.send_many(numbered(10))
+            await until(lambda: held(one))
+            # One is being handled, two wait.
+            await until(lambda: len(others) == 3)
+            for _ in range(10):
+                turns.release()
+            await until(lambda: len(got) == 10)
+        assert got == others == numbered(10)
+        assert one.statistics().high_water == 2
+        assert one.statistics().dropped == 0
+
+    async def test_one_queue_holds_up_two_endpoints(self, user_links: Links) -> None:
+        network = user_links.network
+        names = user_links.add(), user_links.add()
+        router = Router()
+        async with AsyncExitStack() as stack:
+            cans, others = [
+                [
+                    await stack.enter_async_context(anycan.open_raw(name, network=network))
+                    for name in names
+                ]
+                for _ in range(2)
+            ]
+            await stack.enter_async_context(running(router, *cans))
+            slow = await stack.enter_async_context(
+                router.subscribe(Filter.id(0x100), capacity=2, overflow="block")
+            )
+            for other in others:
+                await other.send_many(numbered(10))
+            await until(lambda: len(held(slow)) == 2)
+            assert slow.statistics().waiting == 2
+            received: list[AnyFrame] = []
+            with anyio.fail_after(LIMIT):
+                while len(received) < 20:
+                    received.append(await slow.receive())
+        for name in names:
+            assert [one for one in received if one.interface == name] == numbered(10)
+        assert slow.statistics().high_water == 2
+        assert slow.statistics().dropped == 0
+
+    async def test_two_that_block_are_both_waited_for(self, user_links: Links) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+            router.subscribe(Filter.id(0x100), capacity=2, overflow="block") as one,
+            router.subscribe(Filter.id(0x100), capacity=3, overflow="block") as two,
+        ):
+            await other.send_many(numbered(9))
+            received: dict[FrameSubscription, list[AnyFrame]] = {one: [], two: []}
+            with anyio.fail_after(LIMIT):
+                for _ in range(9):  # each takes one, and the endpoint waits for the other
+                    for stream, taken in received.items():
+                        taken.append(await stream.receive())
+            assert received == {one: numbered(9), two: numbered(9)}
+            assert one.statistics().high_water == 2
+            assert two.statistics().high_water <= 3
+
+    async def test_one_that_is_closed_lets_the_source_go_on(self, user_links: Links) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        others: list[AnyFrame] = []
+        router.add(Filter.id(0x100), others.append)
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            running(router, can),
+        ):
+            async with router.subscribe(Filter.id(0x100), capacity=1, overflow="block") as slow:
+                await other.send_many(numbered(5))
+                await until(lambda: held(slow) and others)
+                assert others == numbered(1)
+            await until(lambda: len(others) == 5)
+        assert others == numbered(5)
+        assert slow.statistics().dropped == 1
+
+    @pytest.mark.parametrize("drain", [True, False])
+    async def test_the_router_can_be_stopped_meanwhile(
+        self, user_links: Links, drain: bool
+    ) -> None:
+        name, network = user_links.add(), user_links.network
+        router = Router()
+        async with (
+            anycan.open_raw(name, network=network) as can,
+            anycan.open_raw(name, network=network) as other,
+            router.subscribe(Filter.id(0x100), capacity=1, overflow="block") as slow,
+        ):
+            with anyio.fail_after(LIMIT):
+                async with running(router, can):
+                    await other.send_many(numbered(3))
+                    await until(lambda: held(slow))
+                    router.stop(drain=drain)
+            statistics = slow.statistics()
+            assert statistics.waiting == int(drain)
+            assert statistics.high_water == 1
+            # What the router did not read is the endpoint's: nothing is lost that is not counted.
+            passed = statistics.waiting + statistics.dropped
+            assert passed >= 1
+            with anyio.fail_after(LIMIT):
+                rest = [await can.receive() for _ in range(3 - passed)]
+            assert rest == numbered(3 - passed, passed)
