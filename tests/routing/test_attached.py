@@ -328,9 +328,6 @@ class TestFaults:
         assert recorder.frames == [GOOD, BAD]
         assert recorder.calls[-1] == ("connection_lost", caught.value)
 
-    @pytest.mark.xfail(
-        strict=True, reason="the rest of the batch is handed to it after it has ended the router"
-    )
     async def test_after_it_has_stopped_the_router_it_is_called_no_more(
         self, user_links: Links
     ) -> None:
@@ -389,9 +386,6 @@ class TestRefused:
         with pytest.raises(RoutingError, match=r"Wrong\.frame_received\(.*one argument, a frame"):
             Router().attach(Filter.id(1), Wrong())
 
-    @pytest.mark.xfail(
-        strict=True, reason="its coroutines would never be awaited, and nothing says so before"
-    )
     async def test_one_whose_frame_received_is_a_coroutine_function(self) -> None:
         class Awaited:
             async def frame_received(self, _frame: object) -> None: ...

@@ -250,10 +250,6 @@ class TestRefused:
                 GeneratorObject(),
                 "GeneratorObject",
                 id="generator-object",
-                marks=pytest.mark.xfail(
-                    strict=True,
-                    reason="a generator is not recognised where an object's __call__ is one",
-                ),
             ),
         ],
     )
@@ -404,10 +400,6 @@ class TestFaults:
         assert [fault.action for fault in faults] == [f"goes on in {nap:g} s" for nap in naps]
         assert picky.got == [BAD, BAD, BAD, BAD, GOOD, BAD, GOOD]
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="the wait is reset only when all that waited was handled, not by each success",
-    )
     async def test_a_success_among_those_that_wait_resets_the_wait(
         self, user_links: Links, naps: list[float]
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import tracemalloc
+import sys
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-RATE = 20_000  # frames a second
-SECONDS = 1.2
+RATE = 20_000  # frames a second, where the machine can
+STEPS = 1200  # of a millisecond
 FAST = 50
 CAPACITY = 64
 
@@ -48,35 +48,33 @@ async def test_it_harms_nobody_and_memory_is_bounded() -> None:
             anycan.open_raw("vcan0", network=network, filters=[]) as sender,
         ):
             await tasks.start(lambda task_status: router.run(can, task_status=task_status))
-            total = sent_in_first_half = 0
-            memory = 0
-            tracemalloc.start()
+            total = blocks = 0
             start = anyio.current_time()
-            while (elapsed := anyio.current_time() - start) < SECONDS:
-                due = int(elapsed * RATE)
-                await sender.send_many(Frame(count % FAST) for count in range(total, due))
-                total = due
-                if not memory and elapsed > SECONDS / 2:
+            for step in range(1, STEPS + 1):
+                batch = range(total, total + RATE // 1000)
+                await sender.send_many(Frame(count % FAST) for count in batch)
+                total += len(batch)
+                if step == STEPS // 2:
                     gc.collect()
-                    memory = tracemalloc.get_traced_memory()[0]
-                    sent_in_first_half = total
-                await anyio.sleep(0.001)
+                    blocks = sys.getallocatedblocks()
+                await anyio.sleep_until(start + step / 1000)
+            elapsed = anyio.current_time() - start
             gc.collect()
-            growth = tracemalloc.get_traced_memory()[0] - memory
-            tracemalloc.stop()
+            growth = sys.getallocatedblocks() - blocks
             async with router.subscribe(Filter.remote()) as ends:  # behind all that was sent
                 await sender.send(anycan.RemoteFrame(1))
                 await ends.receive()
             assert can.statistics().dropped == 0
             router.stop(timeout=0.1)
-    assert total > sent_in_first_half > RATE * SECONDS / 4
     assert sum(seen.values()) == total
     assert [seen[number] for number in seen] == [
         len(range(number, total, FAST)) for number in range(FAST)
     ]
     statistics = slow_one.statistics()
-    assert len(slow_calls) == statistics.delivered == 2
+    assert len(slow_calls) == statistics.delivered
+    assert 1 <= statistics.delivered <= elapsed + 1
     assert statistics.high_water == CAPACITY
     assert statistics.delivered + statistics.dropped == total + 1
-    assert statistics.handler_time >= SECONDS * 0.9
-    assert growth < 100_000  # of more than 10,000 frames, which take some 300 bytes each
+    assert statistics.handler_time >= elapsed * 0.9
+    print(f"{total} frames in {elapsed:.2f} s, {growth} more blocks of memory after the half")  # noqa: T201 - with pytest -rP, for the record
+    assert growth < 1000  # of 12,000 frames, which are four blocks each

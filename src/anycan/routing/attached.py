@@ -13,6 +13,7 @@ from anycan.routing.handlers import (
     check_backoff,
     check_handler,
     check_policy,
+    is_coroutine_function,
 )
 from anycan.routing.subscription import Subscription
 
@@ -46,16 +47,22 @@ class ProtocolSubscription(Subscription):
                 f"{name}: a protocol has frame_received(frame); {protocol!r} has not"
             )
         check_handler(f"{name}.frame_received", received, "a frame")
+        if is_coroutine_function(received):
+            raise RoutingError(
+                f"{name}.frame_received is a coroutine function, and nobody awaits what a protocol"
+                " gives: make it a plain one, or give the router a handler by on() or add()"
+            )
         self.protocol = protocol
         self._received = received
         self._on_error = check_policy(name, on_error)
         self._backoff = check_backoff(name, backoff)
         self._not_before: float | None = None
+        self._stopped = False
         self.taker = self
 
     def put(self, frame: AnyFrame) -> None:
         """Call the protocol."""
-        if self._closed:  # by another one, for a frame of the same batch
+        if self._closed or self._stopped:  # by this or another one, for one of the same batch
             return
         if self._not_before is not None:
             if monotonic() < self._not_before:
@@ -74,6 +81,7 @@ class ProtocolSubscription(Subscription):
         self._faults += 1
         match self._on_error:
             case "stop":
+                self._stopped = True
                 self._host.report(error, self, frames, ENDS_ROUTER)
                 error.add_note(f"raised by the protocol {self.name}")
                 self._host.fail(error, self)
@@ -94,6 +102,7 @@ class ProtocolSubscription(Subscription):
 
     def started(self) -> None:
         """Tell the protocol that the router runs."""
+        self._stopped = False
         self._call("connection_made", self)
 
     def interface_failed(self, error: CanOSError) -> None:

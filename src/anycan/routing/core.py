@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from anycan.exceptions import CanError, InterfaceError, RoutingError
+from anycan.exceptions import CanError, CanOSError, InterfaceError, RoutingError
 from anycan.routing.explanation import Explanation, explain_source, explain_subscription
 from anycan.routing.handlers import HandlerSubscription
 from anycan.routing.source import Source
@@ -253,6 +253,8 @@ class _Run:
             if self._ending.is_set():
                 return  # it has been left already
             self._core.leave(source)
+            if isinstance(error, CanOSError):
+                source.tell_protocols(error)
             last = not self._core.has_sources
             self._core.report(
                 error, None, (), "ends the router" if last else "the endpoint is left out"

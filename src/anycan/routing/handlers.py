@@ -85,12 +85,12 @@ class HandlerSubscription(QueuedSubscription):
         super().__init__(host, name, wanted, capacity, overflow)
         check_handler(name, handler, "a list of frames" if batch else "a frame")
         self.handler = handler
-        self._awaited = _is_coroutine_function(handler)
+        self._awaited = is_coroutine_function(handler)
         self._batch = batch
         self._on_error = check_policy(name, on_error)
         self._backoff = check_backoff(name, backoff)
         self._ending = False
-        self._failing = False
+        self._delivered_when_it_failed = 0
         self._time = 0.0
         self._since: float | None = None
 
@@ -110,7 +110,7 @@ class HandlerSubscription(QueuedSubscription):
         """Take note that the router has ended: what was not handled in time is dropped."""
         self.queue.drop_all()
 
-    async def run(self) -> None:  # noqa: C901, PLR0912 - each coroutine more is paid at every wake-up
+    async def run(self) -> None:  # noqa: C901 - each coroutine more is paid at every wake-up
         """Call the handler with what comes, until the subscription or the router ends."""
         queue, handler, awaited = self.queue, self.handler, self._awaited
         take = queue.take_many if self._batch else queue.take
@@ -142,10 +142,6 @@ class HandlerSubscription(QueuedSubscription):
                         await result
             except Exception as error:  # noqa: BLE001 - the user's own handler; it is reported
                 delay = self._failed(error, called_with)
-            else:
-                if self._failing:
-                    self._failing = False
-                    self._backoff.reset()
             finally:
                 self._time += perf_counter() - self._since
                 self._since = None
@@ -156,7 +152,9 @@ class HandlerSubscription(QueuedSubscription):
         """Do what is to be done when the handler raised; give how long to wait."""
         frames: tuple[AnyFrame, ...] = tuple(called_with) if self._batch else (called_with,)
         self._faults += 1
-        self._failing = True
+        if self._delivered - len(frames) != self._delivered_when_it_failed:
+            self._backoff.reset()  # calls succeeded since
+        self._delivered_when_it_failed = self._delivered
         match self._on_error:
             case "stop":
                 self._host.report(error, self, frames, ENDS_ROUTER)
@@ -191,12 +189,16 @@ def name_of(handler: object) -> str:
     return name.rpartition("<locals>.")[2]
 
 
-def _is_coroutine_function(handler: object) -> bool:
+def is_coroutine_function(handler: object) -> bool:
+    """Tell whether what a call gives has to be awaited."""
+    return _is(inspect.iscoroutinefunction, handler)
+
+
+def _is(kind: Callable[[Any], bool], handler: object) -> bool:
+    """Tell whether a function, or what a callable object has for one, is of a kind."""
     if isinstance(handler, functools.partial):
-        return _is_coroutine_function(handler.func)
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - of an object whose call is a coroutine
-    )
+        return _is(kind, handler.func)
+    return kind(handler) or kind(getattr(handler, "__call__", None))  # noqa: B004 - not whether
 
 
 def check_handler(name: str, handler: object, argument: str) -> None:
@@ -207,7 +209,7 @@ def check_handler(name: str, handler: object, argument: str) -> None:
     """
     if not callable(handler):
         raise RoutingError(f"{name}: a handler is a function, not {handler!r}")
-    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
+    if _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler):
         raise RoutingError(f"{name} is a generator, which nobody would iterate: leave out yield")
     try:
         signature = inspect.signature(handler)

@@ -10,7 +10,13 @@ from anyio import TASK_STATUS_IGNORED
 from anycan.exceptions import RoutingError
 from anycan.routing.attached import ProtocolSubscription
 from anycan.routing.core import RouterCore
-from anycan.routing.handlers import HandlerOptions, HandlerSubscription, OnError, name_of
+from anycan.routing.handlers import (
+    HandlerOptions,
+    HandlerSubscription,
+    OnError,
+    is_coroutine_function,
+    name_of,
+)
 from anycan.routing.stream import FrameSubscription
 from anycan.routing.subscription import check_filter
 
@@ -69,8 +75,9 @@ class Router:
     """
 
     def __init__(self, *, on_fault: Callable[[RoutingFault], object] | None = None) -> None:
-        if on_fault is not None and not callable(on_fault):
-            raise TypeError(f"on_fault= is a function or None, not {on_fault!r}")
+        given: object = on_fault
+        if given is not None and (not callable(given) or is_coroutine_function(given)):
+            raise TypeError(f"on_fault= is a plain function or None, not {on_fault!r}")
         self._core = RouterCore(on_fault)
 
     # Subscriptions

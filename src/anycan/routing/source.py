@@ -199,6 +199,10 @@ class Source:
     def failed(self, error: CanOSError) -> None:
         """Take note of what happened to the interface."""
         self._host.report(error, None, (), "goes on")
+        self.tell_protocols(error)
+
+    def tell_protocols(self, error: CanOSError) -> None:
+        """Tell those who want to know what happened to the interface."""
         for subscription in list(self._wanted):
             subscription.interface_failed(error)
 
