@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.kernel, pytest.mark.timeout(300)]
 
 SECONDS = 0.5
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("trio", {}), id="trio"),
+    ]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Run on the two that differ in what is tested here; it takes its time."""
+    backend: tuple[str, dict[str, Any]] = request.param
+    return backend
 
 
 @asynccontextmanager

@@ -230,8 +230,7 @@ class TestAlone:
     async def test_waiting(self) -> None:
         queue = FrameQueue(1, [])
         assert not queue.awaited
-        queue.wake()  # nobody is there
-        queue.wake_soon()
+        queue.wake_soon()  # nobody is there
         woken: list[str] = []
 
         async def wait() -> None:

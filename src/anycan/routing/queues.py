@@ -33,19 +33,20 @@ class FrameQueue:
         dropped: How many frames were lost.
         high_water: How many waited at most; fewer, and there is room.
         overflowed: There was no room, where that is to end the subscription.
+        waiter: What whoever waits for a frame awaits; None: nobody has waited yet.
     """
 
     # Frames go to thousands of queues in turn: a dict for each costs another trip to memory.
     __slots__ = (
         "_peak",
         "_ready",
-        "_waiter",
         "capacity",
         "dropped",
         "high_water",
         "items",
         "overflowed",
         "take",
+        "waiter",
     )
 
     def __init__(self, capacity: int, ready: list[FrameQueue]) -> None:
@@ -57,7 +58,7 @@ class FrameQueue:
         self._peak = 0
         self.overflowed = False
         self._ready = ready
-        self._waiter: Waiter | TrioWaiter | None = None
+        self.waiter: Waiter | TrioWaiter | None = None
 
     def put(self, frame: AnyFrame) -> None:
         """Take a frame in."""
@@ -107,27 +108,22 @@ class FrameQueue:
     @property
     def awaited(self) -> bool:
         """Whether a task waits for a frame."""
-        return self._waiter is not None and not self._waiter.done()
+        return self.waiter is not None and not self.waiter.done()
 
     def wait(self) -> Waiter | TrioWaiter:
         """Give what to await until a frame may be there; one task at a time."""
-        if self._waiter is None:
-            self._waiter = open_waiter()
-        return self._waiter
-
-    def wake(self) -> None:
-        """Run whoever waits, now; for callbacks of asyncio's loop."""
-        if self._waiter is not None:
-            self._waiter.wake()
+        if self.waiter is None:
+            self.waiter = open_waiter()
+        return self.waiter
 
     def wake_soon(self) -> None:
         """Have whoever waits run soon."""
-        if self._waiter is not None:
-            self._waiter.wake_soon()
+        if self.waiter is not None:
+            self.waiter.wake_soon()
 
     def forget_loop(self) -> None:
         """Be of use in another event loop; nobody waits."""
-        self._waiter = None
+        self.waiter = None
 
 
 class NewestDroppedQueue(FrameQueue):

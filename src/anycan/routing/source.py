@@ -185,10 +185,12 @@ class Source:
             queues = ready[:]
             ready.clear()
             for queue in queues:
-                if in_callback:
-                    queue.wake()
-                else:
-                    queue.wake_soon()
+                waiter = queue.waiter
+                if waiter is not None:
+                    if in_callback:
+                        waiter.wake()
+                    else:
+                        waiter.wake_soon()
 
     def refused(self, count: int) -> None:
         """Take note that frames were read which nobody takes."""
