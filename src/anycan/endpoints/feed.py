@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.loops import asyncio_loop
-from anycan.endpoints.registration import Registration
+from anycan.endpoints.inbox import AsyncioInbox
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.raw import RECEIVE_BATCH
 
@@ -23,9 +22,13 @@ if TYPE_CHECKING:
 
     from anycan.endpoints.inbox import Inbox
     from anycan.endpoints.raw import RawEndpoint
+    from anycan.endpoints.registration import Registration
     from anycan.filter import Sieve
     from anycan.frame import AnyFrame
     from anycan.sockets.raw import RawSocket
+
+
+_BURSTS: Final = 32
 
 
 class FeedSink(Protocol):
@@ -165,6 +168,17 @@ class Feed:
             sink.wake(in_callback=in_callback)
         return True
 
+    def catch_up(self) -> None:
+        """Hand on, in a task, what waits now; within bounds."""
+        for _ in range(_BURSTS):
+            try:
+                if not self._open or not self._read(in_callback=False):
+                    break
+            except BlockingIOError:
+                break
+            except CanOSError as error:
+                self._note(error)
+
     def _read_batch(self, room: int) -> int:
         """Read and deliver what one call gives; give how much, where more may wait, or 0."""
         sieve = self._sieve
@@ -177,22 +191,28 @@ class Feed:
         else:
             frames = self.socket.receive_through(sieve, room)
             count = self.socket.last_count
-        if sieve.refused:
-            refused, sieve.refused = sieve.refused, 0
+        refused, sieve.refused = sieve.refused, 0
+        try:
+            self._sink.deliver(frames, sieve.targets)
+        finally:
+            sieve.targets.clear()
+        if refused:
             self.socket.filtered += refused
             self._sink.refused(refused)
-        self._sink.deliver(frames, sieve.targets)
-        sieve.targets.clear()
         return count if count == room else 0
 
 
 class AsyncioFeed(Feed):
     """A feed that asyncio's loop reads."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *arguments: Any) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, registration: Registration, *arguments: Any
+    ) -> None:
         super().__init__(*arguments)
         self._loop = loop
-        self._registration = Registration(loop, self.socket.fd, self._on_readable)
+        # The inbox's, so that a pending error has who waits to send registered anew as well.
+        self._registration = registration
+        registration.redirect(self._on_readable)
         self._turn: asyncio.Handle | None = None
         self.resume()
 
@@ -233,7 +253,7 @@ class AsyncioFeed(Feed):
         return True
 
     def _stop(self) -> None:
-        self._registration.close()
+        self._registration.stop_reading()
         if self._turn is not None:
             self._turn.cancel()
 
@@ -293,6 +313,8 @@ def open_feed(endpoint: RawEndpoint, sieve: Sieve[Any], sink: FeedSink) -> Feed:
         BusyResourceError: Another task receives from the endpoint.
         ClosedResourceError: The endpoint is closed.
     """
-    arguments = (endpoint, endpoint._socket, endpoint._inbox, sieve, sink)  # noqa: SLF001 - this room's own
-    loop = asyncio_loop()
-    return AnyioFeed(*arguments) if loop is None else AsyncioFeed(loop, *arguments)
+    inbox = endpoint._inbox  # noqa: SLF001 - this room's own
+    arguments = (endpoint, endpoint._socket, inbox, sieve, sink)  # noqa: SLF001 - as above
+    if isinstance(inbox, AsyncioInbox):
+        return AsyncioFeed(inbox.loop, inbox.registration, *arguments)
+    return AnyioFeed(*arguments)

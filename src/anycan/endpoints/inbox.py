@@ -233,28 +233,33 @@ class AnyioInbox(Inbox[ItemT]):
 
 
 class AsyncioInbox(Inbox[ItemT]):
-    """An inbox for asyncio: the loop reads as frames come, and rests while the inbox is full."""
+    """An inbox for asyncio: the loop reads as frames come, and rests while the inbox is full.
+
+    Attributes:
+        loop: The loop.
+        registration: What the descriptor has registered with it.
+    """
 
     def __init__(self, socket: ReadableSocket[ItemT], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(socket)
-        self._loop = loop
+        self.loop = loop
         self._receive = socket.receive
         self._waiter = Waiter(loop)
         self._room: asyncio.Future[None] | None = None  # of whoever waits to send
-        self._registration = Registration(loop, socket.fd, self._on_readable)
-        self._registration.start_reading()
+        self.registration = Registration(loop, socket.fd, self._on_readable)
+        self.registration.start_reading()
 
     def _on_readable(self) -> None:
         items = self.items
         try:
             items += self._receive()
         except BlockingIOError:  # a send call has taken what was to be read, a pending error
-            self._registration.renew()
+            self.registration.renew()
             return
         except CanOSError as error:
             self._note(error)
         if len(items) >= INBOX_CAPACITY:
-            self._registration.stop_reading()
+            self.registration.stop_reading()
         self._waiter.wake()
 
     @property
@@ -266,21 +271,21 @@ class AsyncioInbox(Inbox[ItemT]):
         """Give what the next read finishes."""
         if not self._waiter.done():
             raise anyio.BusyResourceError("receiving from")
-        if not self._registration.reading:
+        if not self.registration.reading:
             if self._removed and not self._closed:
                 return self._tell_removal()
             self._raise_reason()
-            self._registration.start_reading()
+            self.registration.start_reading()
         return self._waiter
 
     async def wait_writable(self) -> None:
         """Wait until the socket may have room."""
-        self._room = self._loop.create_future()
-        self._registration.start_writing(self._on_writable)
+        self._room = self.loop.create_future()
+        self.registration.start_writing(self._on_writable)
         try:
             await self._room
         finally:
-            self._registration.stop_writing()
+            self.registration.stop_writing()
             self._room = None
 
     def _on_writable(self) -> None:
@@ -292,14 +297,15 @@ class AsyncioInbox(Inbox[ItemT]):
     ) -> list[ItemT]:
         """Read no more."""
         items = super().lend(on_close, tell)
-        self._registration.stop_reading()
+        self.registration.stop_reading()
         return items
 
     def take_back(self, items: Iterable[ItemT]) -> None:
         """Read again."""
         super().take_back(items)
+        self.registration.redirect(self._on_readable)
         if not (self._closed or self._removed or self._error is not None):
-            self._registration.start_reading()
+            self.registration.start_reading()
 
     async def _tell_removal(self) -> None:
         await checkpoint()  # who calls again and again shall not stop the loop
@@ -312,13 +318,13 @@ class AsyncioInbox(Inbox[ItemT]):
 
     def _note(self, error: CanOSError) -> None:
         super()._note(error)
-        self._registration.renew()
-        self._registration.stop_reading()  # what follows is read once the error has been told
+        self.registration.renew()
+        self.registration.stop_reading()  # what follows is read once the error has been told
 
     def close(self) -> None:
         """Take the descriptor out of the loop, and wake whoever waits."""
         super().close()
-        self._registration.close()
+        self.registration.close()
         self._waiter.wake_soon()
         self._on_writable()
 

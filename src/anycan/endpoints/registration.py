@@ -37,6 +37,10 @@ class Registration:
         self.reading = False
         self._renewal: asyncio.Handle | None = None
 
+    def redirect(self, on_readable: Callable[[], object]) -> None:
+        """Have another function called, from when reading is turned on again: it is off."""
+        self._on_readable = on_readable
+
     def start_reading(self) -> None:
         """Turn reading on."""
         if not self.reading:

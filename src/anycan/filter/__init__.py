@@ -9,7 +9,7 @@ from anycan.filter._cubes import Cube, is_covered, kernel_form, meet, merge
 from anycan.filter._filter import Filter
 from anycan.filter._given import FilterArgument, given_filters, kernel_filters, union_of
 from anycan.filter._index import FilterIndex
-from anycan.filter._kernel import CanFilter
+from anycan.filter._kernel import FILTER_LIMIT, CanFilter
 from anycan.filter._kinds import CLASSICAL, ERROR, FLEXIBLE, REMOTE, XL, kind_of
 from anycan.filter._sieve import Sieve, Trial
 from anycan.filter._widen import widen
@@ -17,6 +17,7 @@ from anycan.filter._widen import widen
 __all__ = [
     "CLASSICAL",
     "ERROR",
+    "FILTER_LIMIT",
     "FLEXIBLE",
     "REMOTE",
     "XL",

@@ -24,6 +24,7 @@ from anycan.filter._expression import (
     negate,
     replace,
 )
+from anycan.filter._kernel import FILTER_LIMIT
 from anycan.filter._kinds import kind_of
 from anycan.filter._test import compile_test
 from anycan.filter._text import candump_of, code_of
@@ -150,7 +151,7 @@ class Algebra:
             _set(self, "_cover", cover_of(self._expression))
         return cast("Cover", self._cover)
 
-    def to_kernel(self, limit: int = 512) -> tuple[CanFilter, ...]:
+    def to_kernel(self, limit: int = FILTER_LIMIT) -> tuple[CanFilter, ...]:
         """Give kernel filters that take these data and remote frames.
 
         They take others too where the kernel cannot be told more (of kinds, data, interfaces and
@@ -185,7 +186,7 @@ class Algebra:
         """
         return ErrorClass(self.cover().errors)
 
-    def kernel_decides(self, limit: int = 512) -> bool:
+    def kernel_decides(self, limit: int = FILTER_LIMIT) -> bool:
         """Tell whether what passes the kernel is what the filter takes, no frame more.
 
         Args:

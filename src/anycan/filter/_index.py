@@ -35,6 +35,8 @@ class _Entry(Generic[TakerT]):
     serial: int
     taker: TakerT
     test: Test
+    certain: tuple[TakerT, None]
+    tested: tuple[TakerT, Test]
     exact: bool
     by_word: bool
     needs_frame: bool
@@ -62,6 +64,10 @@ class FilterIndex(Generic[TakerT]):
         self._groups: dict[int, dict[int, list[_Entry[TakerT]]]] = {}
         self._errors: list[_Entry[TakerT]] = []
         self._serial = 0
+        # Most identifiers have one of few verdicts, which is kept once.
+        self._known: dict[
+            tuple[tuple[TakerT, Test | None], ...], tuple[TakerT, ...] | Trial[TakerT]
+        ] = {}
         self.verdicts: Verdicts[TakerT] = Verdicts(self)
 
     def add(self, one: Filter, taker: TakerT) -> None:
@@ -77,6 +83,8 @@ class FilterIndex(Generic[TakerT]):
             self._serial,
             taker,
             one.test,
+            (taker, None),
+            (taker, one.test),
             cover.exact,
             one.by_word,
             one.needs_frame,
@@ -89,7 +97,7 @@ class FilterIndex(Generic[TakerT]):
             self._groups.setdefault(mask, {}).setdefault(value, []).append(entry)
         if cover.errors:
             self._errors.append(entry)
-        self.verdicts.clear()
+        self.forget()
 
     def remove(self, taker: TakerT) -> None:
         """Remove a filter; one that is not there is no error."""
@@ -105,11 +113,12 @@ class FilterIndex(Generic[TakerT]):
                     del self._groups[mask]
         if entry.errors:
             self._errors.remove(entry)
-        self.verdicts.clear()
+        self.forget()
 
-    def __contains__(self, taker: object) -> bool:
-        """Tell whether a filter of that taker is there."""
-        return taker in self._entries
+    def forget(self) -> None:
+        """Forget the verdicts."""
+        self.verdicts.clear()
+        self._known.clear()
 
     def sieve(self) -> Sieve[TakerT]:
         """Give what a batch of frames goes through."""
@@ -133,21 +142,25 @@ class FilterIndex(Generic[TakerT]):
         self, word: int, entries: Iterable[_Entry[TakerT]], *, errors: bool
     ) -> tuple[TakerT, ...] | Trial[TakerT]:
         tests: list[tuple[TakerT, Test | None]] = []
-        certain = True
         needs_frame = False
         for entry in entries:
             if entry.errors_exact if errors else entry.exact:
-                tests.append((entry.taker, None))
+                tests.append(entry.certain)
             elif not errors and entry.by_word:
                 if entry.test(CLASSICAL, word, b"", None, None):
-                    tests.append((entry.taker, None))
+                    tests.append(entry.certain)
             else:
-                tests.append((entry.taker, entry.test))
-                certain = False
+                tests.append(entry.tested)
                 needs_frame = needs_frame or entry.needs_frame
-        if certain:
-            return tuple(taker for taker, _ in tests)
-        return Trial(tests, self._fault, needs_frame=needs_frame)
+        key = tuple(tests)
+        known = self._known.get(key)
+        if known is None:
+            if all(test is None for _, test in key):
+                known = tuple(taker for taker, _ in key)
+            else:
+                known = Trial(key, self._fault, needs_frame=needs_frame)
+            self._known[key] = known
+        return known
 
 
 def _serial_of(entry: _Entry[TakerT]) -> int:

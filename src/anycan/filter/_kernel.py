@@ -14,6 +14,8 @@ from anycan.frame import EFF_FLAG, EFF_MASK, ERR_FLAG, RTR_FLAG, SFF_MASK
 if TYPE_CHECKING:
     from anycan.frame import AnyFrame
 
+FILTER_LIMIT: Final = 512  # linux/can/raw.h: CAN_RAW_FILTER_MAX, of one socket
+
 _WORD: Final = 0xFFFFFFFF
 _FILTER: Final = re.compile(r"(0?[0-9A-Fa-f]{1,8})([:~])([0-9A-Fa-f]{1,8})")
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from anycan.frame import AnyFrame
 
 TakerT = TypeVar("TakerT")
-Fault = "Callable[[TakerT, AnyFrame | None, Exception], object]"
 
 # A bus has few identifiers, and each is looked up once. Who sends at random shall not fill memory.
 _KEPT: Final = 1 << 16
@@ -79,10 +78,11 @@ class Verdicts(dict[int, "tuple[TakerT, ...] | Trial[TakerT]"]):
     def __init__(self, index: FilterIndex[TakerT]) -> None:
         super().__init__()
         self._look_up = index.look_up
+        self._forget = index.forget
 
     def __missing__(self, word: int) -> tuple[TakerT, ...] | Trial[TakerT]:
         if len(self) >= _KEPT:
-            self.clear()
+            self._forget()
         verdict = self[word] = self._look_up(word)
         return verdict
 

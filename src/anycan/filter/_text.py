@@ -20,14 +20,13 @@ from anycan.filter._expression import (
     either,
     literals,
 )
-from anycan.filter._kernel import CanFilter
+from anycan.filter._kernel import FILTER_LIMIT, CanFilter
 from anycan.frame import EFF_MASK, ERR_FLAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ERRORS: Final = re.compile(r"#([0-9A-Fa-f]{1,8})")
-_MOST: Final = 512  # kernel filters of a socket: linux/can/raw.h, CAN_RAW_FILTER_MAX
 NOTHING_TEXT: Final = "000~000"
 
 
@@ -142,7 +141,7 @@ def candump_of(expression: Expression) -> str:
     Raises:
         FilterError: It cannot say that.
     """
-    filters, is_exact = kernel_plan(expression, _MOST)
+    filters, is_exact = kernel_plan(expression, FILTER_LIMIT)
     cover = cover_of(expression)
     if not is_exact or not cover.errors_exact:
         raise FilterError(_unsaid(expression))
@@ -178,6 +177,6 @@ def _unsaid(expression: Expression) -> str:
     if not cover_of(expression).errors_exact:
         return f"candump's notation cannot say {code_of(expression)} of error frames"
     return (
-        f"candump's notation cannot say {code_of(expression)} with the {_MOST} filters that a"
-        " socket takes"
+        f"candump's notation cannot say {code_of(expression)} with the {FILTER_LIMIT} filters"
+        " that a socket takes"
     )

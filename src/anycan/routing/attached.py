@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from anycan.exceptions import RoutingError
 from anycan.routing.handlers import (
-    ENDS_ROUTER,
-    GOES_ON,
     OnError,
     check_backoff,
     check_handler,
@@ -16,6 +14,7 @@ from anycan.routing.handlers import (
     is_coroutine_function,
 )
 from anycan.routing.subscription import Subscription
+from anycan.routing.values import ENDS_ROUTER, GOES_ON
 
 if TYPE_CHECKING:
     from anycan.exceptions import CanOSError
@@ -58,11 +57,13 @@ class ProtocolSubscription(Subscription):
         self._backoff = check_backoff(name, backoff)
         self._not_before: float | None = None
         self._stopped = False
+        self._connected = False
         self.taker = self
 
     def put(self, frame: AnyFrame) -> None:
         """Call the protocol."""
         if self._closed or self._stopped:  # by this or another one, for one of the same batch
+            self._dropped += 1
             return
         if self._not_before is not None:
             if monotonic() < self._not_before:
@@ -84,7 +85,7 @@ class ProtocolSubscription(Subscription):
                 self._stopped = True
                 self._host.report(error, self, frames, ENDS_ROUTER)
                 error.add_note(f"raised by the protocol {self.name}")
-                self._host.fail(error, self)
+                self._host.fail(error)
             case "restart":
                 delay = self._backoff.delay()
                 self._not_before = monotonic() + delay
@@ -103,6 +104,7 @@ class ProtocolSubscription(Subscription):
     def started(self) -> None:
         """Tell the protocol that the router runs."""
         self._stopped = False
+        self._connected = True
         self._call("connection_made", self)
 
     def interface_failed(self, error: CanOSError) -> None:
@@ -111,7 +113,14 @@ class ProtocolSubscription(Subscription):
 
     def ended(self, error: Exception | None) -> None:
         """Tell the protocol that the router has ended."""
-        self._call("connection_lost", error)
+        if self._connected:
+            self._connected = False
+            self._call("connection_lost", error)
+
+    def close(self) -> None:
+        """Take no frame any more; the protocol's ``connection_lost`` is called, once."""
+        super().close()
+        self.ended(None)
 
     def describe(self) -> str:
         """Give how it is called, in words."""

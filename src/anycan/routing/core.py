@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from anycan.endpoints.loops import asyncio_loop
+from anycan.endpoints.raw import RawEndpoint
 from anycan.exceptions import CanError, CanOSError, InterfaceError, RoutingError
 from anycan.routing.explanation import Explanation, explain_source, explain_subscription
 from anycan.routing.handlers import HandlerSubscription
 from anycan.routing.source import Source
-from anycan.routing.values import RouterStatistics, RoutingFault
+from anycan.routing.values import ENDS_ROUTER, RouterStatistics, RoutingFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from anyio.abc import TaskGroup, TaskStatus
 
-    from anycan.endpoints.raw import RawEndpoint
     from anycan.frame import AnyFrame
     from anycan.routing.queues import FrameQueue
     from anycan.routing.subscription import Subscription
 
 _LOGGER: Final = logging.getLogger("anycan.routing")
+_KEPT: Final = 100  # subscriptions that have ended, whose counters are looked at once more
 _LOST_TIMEOUT: Final = 5.0  # for what waits to be handled, once the last endpoint is lost
 
 
@@ -47,6 +50,8 @@ class RouterCore:
         self._sources: list[Source] = []
         self._run: _Run | None = None
         self._faults = 0
+        self._ended: list[Subscription] = []  # whose counters may still change
+        self._delivered = self._dropped = 0  # of those that ended before
         self.taken = 0
         self.refused = 0
 
@@ -74,14 +79,28 @@ class RouterCore:
 
     def unregister(self, subscription: Subscription) -> None:
         """Forget a subscription, which has been closed."""
-        self.subscriptions.pop(subscription, None)
+        if subscription in self.subscriptions:
+            del self.subscriptions[subscription]
+            self._ended.append(subscription)
+            if len(self._ended) >= _KEPT:
+                self._forget_ended()
         for source in self._sources:
             source.remove(subscription)
+
+    def _forget_ended(self) -> None:
+        for subscription in self._ended:
+            statistics = subscription.statistics()
+            self._delivered += statistics.delivered
+            self._dropped += statistics.dropped
+        self._ended.clear()
 
     # Running
 
     async def run(self, endpoints: Sequence[RawEndpoint], task_status: TaskStatus[None]) -> None:
         """Hand on what comes, until it is stopped."""
+        for endpoint in endpoints:
+            if not isinstance(endpoint, RawEndpoint):
+                raise RoutingError(f"a router runs on endpoints of open_raw(), not {endpoint!r}")
         if not endpoints:
             raise RoutingError("a router runs on one endpoint or more: await router.run(can0)")
         if self._run is not None:
@@ -105,15 +124,25 @@ class RouterCore:
             raise run.failure
 
     def leave(self, source: Source) -> None:
-        """Give an endpoint back."""
+        """Give an endpoint back, and send by it no more."""
+        source.close()
         if source in self._sources:
             self._sources.remove(source)
-            source.close()
 
     def leave_all(self) -> None:
-        """Give all endpoints back."""
+        """Give all endpoints back, and send by them no more."""
         for source in list(self._sources):
             self.leave(source)
+
+    def read_no_more(self) -> None:
+        """Give all endpoints back; handlers can still send by them."""
+        for source in self._sources:
+            source.close()
+
+    def catch_up(self) -> None:
+        """Hand on what has come by now."""
+        for source in list(self._sources):
+            source.feed.catch_up()
 
     @property
     def has_sources(self) -> bool:
@@ -125,7 +154,7 @@ class RouterCore:
         if self._run is not None:
             self._run.stop(drain=drain, timeout=timeout)
 
-    def fail(self, error: Exception, _subscription: Subscription) -> None:
+    def fail(self, error: Exception) -> None:
         """End what runs by what a handler raised."""
         if self._run is not None:
             self._run.fail(error)
@@ -136,10 +165,13 @@ class RouterCore:
         subscription: Subscription | None,
         frames: tuple[AnyFrame, ...],
         action: str,
+        *,
+        interface: str | None = None,
     ) -> None:
         """Tell whoever is to hear it what went wrong."""
         self._faults += 1
-        interface = frames[0].interface if frames else getattr(error, "interface", None)
+        if frames:
+            interface = frames[0].interface
         fault = RoutingFault(
             error=error,
             subscription=subscription,
@@ -187,11 +219,15 @@ class RouterCore:
 
     def statistics(self) -> RouterStatistics:
         """Give the counters."""
+        subscriptions = tuple((one.name, one.statistics()) for one in self.subscriptions)
+        counted = [one for _, one in subscriptions] + [one.statistics() for one in self._ended]
         return RouterStatistics(
             taken=self.taken,
             refused=self.refused,
+            delivered=self._delivered + sum(one.delivered for one in counted),
+            dropped=self._dropped + sum(one.dropped for one in counted),
             faults=self._faults,
-            subscriptions=tuple((one.name, one.statistics()) for one in self.subscriptions),
+            subscriptions=subscriptions,
         )
 
     def explain(self) -> Explanation:
@@ -218,7 +254,10 @@ class _Run:
         self.failure: Exception | None = None
         self._core = core
         self._ending = anyio.Event()
-        self._timeout = 0.0
+        loop = asyncio_loop()
+        # In a callback of asyncio's loop, anyio cannot tell which loop runs.
+        self._clock = anyio.current_time if loop is None else loop.time
+        self._deadline = math.inf
         self._handlers: TaskGroup | None = None
 
     async def run(self, sources: Sequence[Source], task_status: TaskStatus[None]) -> None:
@@ -232,52 +271,60 @@ class _Run:
                     self.admit(subscription)
                 task_status.started()
                 await self._ending.wait()
-                # The group ends when the handlers have.
-                handlers.cancel_scope.deadline = anyio.current_time() + self._timeout
-            self._handlers = None
+                # The group ends when the handlers have, or at the deadline.
+                self._handlers = None
+            if not self._ending.is_set():  # the group shall not end without the rest
+                self.stop(drain=False, timeout=0.0)
 
     def admit(self, subscription: Subscription) -> None:
         """Begin to call a subscription's handler."""
         if self._handlers is None:
             return  # run() does it for all
         subscription.started()
-        if isinstance(subscription, HandlerSubscription):
-            self._handlers.start_soon(subscription.run, name=subscription.name)
         if self._ending.is_set():
-            subscription.finish(drain=self.drains)
+            subscription.finish(drain=self.drains)  # there is nothing to come any more
+        elif isinstance(subscription, HandlerSubscription):
+            self._handlers.start_soon(subscription.run, name=subscription.name)
 
     async def _feed(self, source: Source) -> None:
         try:
             await source.feed.run()
-        except (CanError, anyio.ClosedResourceError) as error:
+        except (CanError, anyio.ClosedResourceError) as raised:
+            error: Exception = raised
+            if isinstance(raised, anyio.ClosedResourceError):
+                error = anyio.ClosedResourceError("the endpoint was closed while it was routed")
             if self._ending.is_set():
                 return  # it has been left already
             self._core.leave(source)
             if isinstance(error, CanOSError):
                 source.tell_protocols(error)
             last = not self._core.has_sources
-            self._core.report(
-                error, None, (), "ends the router" if last else "the endpoint is left out"
-            )
+            action = ENDS_ROUTER if last else "the endpoint is left out"
+            self._core.report(error, None, (), action, interface=source.interface)
             if last:
                 self.failure = self.failure or error
                 self.stop(drain=True, timeout=_LOST_TIMEOUT)
 
     def stop(self, *, drain: bool, timeout: float) -> None:
-        """Begin the end; the first call decides how."""
+        """Begin the end; a later call may hasten it."""
+        now = self._clock()
         if not self._ending.is_set():
             self.drains = drain
-            self._timeout = timeout
+            self._deadline = now + timeout
             self._ending.set()
             # All of it now: the caller may close the endpoints next.
-            self._core.leave_all()
-            self.finish()
+            self._core.read_no_more()
+        else:
+            self.drains = self.drains and drain
+            self._deadline = min(self._deadline, now + timeout)
+        self.finish()
+        if self._handlers is not None:
+            self._handlers.cancel_scope.deadline = self._deadline
 
     def fail(self, error: Exception) -> None:
         """End at once, by what a handler raised."""
         self.failure = self.failure or error
         self.stop(drain=False, timeout=0.0)
-        self._timeout = 0.0
         if self._handlers is not None:
             self._handlers.cancel_scope.cancel()
 

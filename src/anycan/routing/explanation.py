@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from anycan.filter import Filter
 from anycan.frame import ErrorClass
 
 if TYPE_CHECKING:
-    from anycan.filter import CanFilter, Filter
+    from anycan.filter import CanFilter
     from anycan.routing.source import Source
     from anycan.routing.subscription import Subscription
 
@@ -62,7 +63,8 @@ class SubscriptionExplanation:
     Attributes:
         name: What it is called.
         filter: What it takes.
-        by: ``"identifier"``, ``"mask"`` or ``"all"``: how the index finds what it may take.
+        by: ``"identifier"``, ``"mask"``, ``"all"`` or ``"error class"``: how the index finds what
+            it may take.
         rest: Whether more than the identifier decides, which is matched here for each of them.
         handling: How frames wait, and what takes them.
     """
@@ -100,11 +102,11 @@ def explain_source(source: Source) -> EndpointExplanation:
     """Tell what the kernel filters for an endpoint."""
     push_down = source.push_down
     push_down.tighten()
-    filters, errors = source.kernel_filters
+    filters = push_down.filters
     return EndpointExplanation(
         interface=source.interface,
-        kernel_filters=filters,
-        errors=ErrorClass(errors),
+        kernel_filters=Filter.all().to_kernel() if filters is None else filters,
+        errors=ErrorClass(push_down.errors),
         pushed_down=push_down.possible,
         exact=push_down.exact,
         taken=source.taken,
@@ -117,7 +119,9 @@ def explain_subscription(subscription: Subscription) -> SubscriptionExplanation:
     wanted = subscription.filter
     cover = wanted.cover()
     masks = {mask for _, mask in cover.cubes}
-    if 0 in masks:
+    if not masks:
+        by = "error class"
+    elif 0 in masks:
         by = "all"
     elif all(mask in _WHOLE for mask in masks):
         by = "identifier"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+from itertools import repeat
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 
 from anycan.exceptions import RoutingError
 from anycan.routing.subscription import QueuedSubscription
+from anycan.routing.values import ENDS_ROUTER, GOES_ON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +26,7 @@ if TYPE_CHECKING:
     from anycan.routing.queues import Overflow
 
 OnError = Literal["keep", "restart", "stop"]
-ON_ERROR: Final = ("keep", "restart", "stop")
-GOES_ON: Final = "goes on"
-ENDS_ROUTER: Final = "ends the router"
+_TURN: Final = 64  # calls that do not wait, before other tasks have their turn
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -91,6 +93,7 @@ class HandlerSubscription(QueuedSubscription):
         self._backoff = check_backoff(name, backoff)
         self._ending = False
         self._delivered_when_it_failed = 0
+        self._ended: anyio.Event | None = None  # of who waits after a fault
         self._time = 0.0
         self._since: float | None = None
 
@@ -105,12 +108,20 @@ class HandlerSubscription(QueuedSubscription):
         if not drain:
             self.queue.drop_all()
         self.queue.wake_soon()
+        if self._ended is not None:
+            self._ended.set()
+
+    def close(self) -> None:
+        """Take no frame any more; what waits is dropped, and counted."""
+        super().close()
+        if self._ended is not None:
+            self._ended.set()
 
     def ended(self, error: Exception | None) -> None:  # noqa: ARG002 - run() raises it
         """Take note that the router has ended: what was not handled in time is dropped."""
         self.queue.drop_all()
 
-    async def run(self) -> None:  # noqa: C901 - each coroutine more is paid at every wake-up
+    async def run(self) -> None:  # noqa: C901, PLR0912 - each coroutine more is paid at every wake-up
         """Call the handler with what comes, until the subscription or the router ends."""
         queue, handler, awaited = self.queue, self.handler, self._awaited
         take = queue.take_many if self._batch else queue.take
@@ -121,7 +132,7 @@ class HandlerSubscription(QueuedSubscription):
         while True:
             while not items:
                 if queue.overflowed:
-                    self._host.fail(self.overflow_error(), self)
+                    self._host.fail(self.overflow_error())
                     return
                 if self._ending or self._closed:
                     return
@@ -129,24 +140,41 @@ class HandlerSubscription(QueuedSubscription):
             delay = 0.0
             self._since = perf_counter()
             try:
-                if plain:  # a coroutine function that takes a frame: nothing else to be asked
-                    while items:
-                        called_with = take()
+                for _ in repeat(None, _TURN):
+                    if not items:
+                        break
+                    called_with = take()
+                    if plain:  # a coroutine function that takes a frame: nothing else to be asked
                         self._delivered += 1
                         await handler(called_with)
-                while items:
-                    called_with = take()
-                    self._delivered += len(called_with) if self._batch else 1
-                    result = handler(called_with)
-                    if awaited or (result is not None and inspect.isawaitable(result)):
-                        await result
+                    else:
+                        self._delivered += len(called_with) if self._batch else 1
+                        result = handler(called_with)
+                        if awaited or (result is not None and inspect.isawaitable(result)):
+                            await result
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                reason = RuntimeError("the handler awaited a task that was cancelled")
+                reason.__cause__ = error
+                delay = self._failed(reason, called_with)
             except Exception as error:  # noqa: BLE001 - the user's own handler; it is reported
                 delay = self._failed(error, called_with)
             finally:
                 self._time += perf_counter() - self._since
                 self._since = None
             if delay:
-                await anyio.sleep(delay)
+                await self._wait(delay)
+            elif items:
+                await checkpoint()
+
+    async def _wait(self, delay: float) -> None:
+        """Wait, unless the subscription or the router ends."""
+        self._ended = anyio.Event()
+        if not (self._ending or self._closed):
+            with anyio.move_on_after(delay):
+                await self._ended.wait()
+        self._ended = None
 
     def _failed(self, error: Exception, called_with: Any) -> float:
         """Do what is to be done when the handler raised; give how long to wait."""
@@ -160,7 +188,7 @@ class HandlerSubscription(QueuedSubscription):
                 self._host.report(error, self, frames, ENDS_ROUTER)
                 error.add_note(f"raised by the handler {self.name}, called with {frames[0]}")
                 self.queue.drop_all()
-                self._host.fail(error, self)
+                self._host.fail(error)
             case "restart":
                 delay = self._backoff.delay()
                 self._host.report(error, self, frames, f"{GOES_ON} in {delay:g} s")
@@ -177,6 +205,12 @@ class HandlerSubscription(QueuedSubscription):
         """Give how frames wait and what is done when the handler raises, in words."""
         batches = ", in batches" if self._batch else ""
         return f"{super().describe()}{batches}, on error {self._on_error}"
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the running task, one of asyncio's, is being cancelled."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def name_of(handler: object) -> str:
@@ -229,8 +263,8 @@ def check_policy(name: str, on_error: OnError) -> OnError:
     Raises:
         RoutingError: It is unknown.
     """
-    if on_error not in ON_ERROR:
-        known = ", ".join(f'"{one}"' for one in ON_ERROR)
+    if on_error not in get_args(OnError):
+        known = ", ".join(f'"{one}"' for one in get_args(OnError))
         raise RoutingError(f"{name}: on_error= is one of {known}, not {on_error!r}")
     return on_error
 

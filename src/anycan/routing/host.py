@@ -37,10 +37,12 @@ class RouterHost(Protocol):
         subscription: Subscription | None,
         frames: tuple[AnyFrame, ...],
         action: str,
+        *,
+        interface: str | None = None,
     ) -> None:
-        """Tell whoever is to hear it what went wrong."""
+        """Tell whoever is to hear it what went wrong, on which interface where it is known."""
         ...
 
-    def fail(self, error: Exception, subscription: Subscription) -> None:
+    def fail(self, error: Exception) -> None:
         """End the router by what a handler raised."""
         ...

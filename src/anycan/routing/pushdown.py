@@ -13,7 +13,7 @@ from collections import Counter
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from anycan.filter import is_covered, kernel_form, merge, widen
+from anycan.filter import FILTER_LIMIT, is_covered, kernel_form, merge, widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from anycan.filter import CanFilter, Cover, Cube
     from anycan.sockets.raw import RawSocket
 
-LIMIT: Final = 512  # net/can/raw.c: CAN_RAW_FILTER_MAX
 # Joined to fewer than the limit, so that not each new subscription has them joined anew.
 _JOINED: Final = 384
 # Of all time, no more than one part in so many goes into looking for fewer filters.
@@ -36,14 +35,17 @@ class PushDown:
         clock: Gives seconds.
 
     Attributes:
-        possible: Whether the kernel can be told: not where the socket's filters are joined.
-        filters: The kernel's filters.
+        possible: Whether the kernel can be told of data and remote frames: not where the socket's
+            filters are joined.
+        filters: The kernel's filters of data and remote frames.
         errors: The classes of error frames.
     """
 
     def __init__(self, socket: RawSocket, clock: Callable[[], float] = perf_counter) -> None:
         self.possible = not socket.options.join_filters
-        self.filters: tuple[CanFilter, ...] = ()
+        self.filters: tuple[CanFilter, ...] | None = (
+            None if self.possible else socket.filters.kernel
+        )
         self.errors = 0
         self._socket = socket
         self._clock = clock
@@ -53,6 +55,7 @@ class PushDown:
         self._cubes: list[Cube] = []
         self._alike = False  # the kernel's filters are the cubes
         self._widened = False
+        self._most = 0  # cubes that were wanted when they were widened
         self._loose = False
         self._not_before = 0.0
 
@@ -89,22 +92,30 @@ class PushDown:
 
     def refused(self) -> None:
         """Take note that frames came which nobody takes."""
-        if self._loose and self._clock() >= self._not_before:
+        if self._loose and self._clock() >= self._not_before and not self._is_in_vain():
             self.tighten()
+
+    def _is_in_vain(self) -> bool:
+        """Tell whether there are still nearly as many cubes as when they had to be widened."""
+        return self._widened and len(self._wanted) > _JOINED + 9 * (self._most - _JOINED) // 10
 
     def tighten(self) -> None:
         """Have the kernel let through no more than is wanted, as far as it can."""
         if self._loose:
             start = self._clock()
-            self._tighten()
-            self._not_before = self._clock() + _SPARE * (self._clock() - start)
+            try:
+                self._tighten()
+            finally:
+                end = self._clock()
+                self._not_before = end + _SPARE * (end - start)
 
     def _tighten(self) -> None:
         errors = 0
         for classes in self._error_classes:
             errors |= classes
-        self._loose = self._widened = False
+        self._widened = False
         self._apply(list(self._wanted), errors)
+        self._loose = False
 
     def _count(self, cover: Cover, step: int) -> None:
         self._inexact += step * (not cover.exact)
@@ -119,15 +130,19 @@ class PushDown:
                     del counter[thing]
 
     def _apply(self, cubes: list[Cube], errors: int) -> None:
-        if len(cubes) > LIMIT:
+        if len(cubes) > FILTER_LIMIT:
             cubes = merge(cubes)
-        if len(cubes) > LIMIT:
+        if len(cubes) > FILTER_LIMIT:
             cubes = widen(cubes, _JOINED)
             self._widened = True
-        filters, self._alike = kernel_form(cubes)
-        if self.possible:
+            self._most = len(self._wanted)
+        filters, alike = kernel_form(cubes)
+        if not self.possible:
+            self._socket.set_kernel_filters(self.filters, errors)
+        else:
             self._socket.set_kernel_filters(filters, errors)
-        self.filters = filters
+            self.filters = filters
+        self._alike = alike
         self.errors = errors
         self._cubes = cubes
 

@@ -66,8 +66,10 @@ class FrameQueue:
         count = len(items)
         if count >= self.high_water:
             if count >= self.capacity:
-                if self.capacity:  # it is not closed
+                if self.capacity:
                     self._overflow(frame)
+                else:  # it has been closed, in the middle of the batch
+                    self.dropped += 1
                 return
             self.high_water = count + 1
         if not count:
@@ -156,7 +158,8 @@ class RaisingQueue(FrameQueue):
 class BlockingQueue(FrameQueue):
     """A queue that holds up its sources while it is full.
 
-    Sources ask for its room before they read, so that it never overflows.
+    Sources ask for its room before they read, so that it never overflows. Those that it has none
+    for wait in line.
     """
 
     __slots__ = ("_held",)
@@ -166,9 +169,31 @@ class BlockingQueue(FrameQueue):
         self.take = self._take
         self._held: dict[Callable[[], object], None] = {}
 
-    def hold(self, resume: Callable[[], object]) -> None:
-        """Take note that a source is held up, and how it is had to read on."""
-        self._held[resume] = None
+    def room_for(self, resume: Callable[[], object]) -> int:
+        """Give how many frames a source may read now; 0: none until it is resumed.
+
+        Sources that have been held up come in turn, each with a share of the room: the one that
+        reads first would else take all of it, again and again.
+
+        Args:
+            resume: Has the source read on.
+        """
+        left = self.capacity - len(self.items)
+        held = self._held
+        first = next(iter(held), None)
+        if left > 0 and first in (None, resume):
+            held.pop(resume, None)
+            self._tell()  # the next one may read at the same time, its own share
+            return -(-left // (len(held) + 1))
+        held[resume] = None
+        if left > 0:
+            self._tell()  # it is the turn of another one
+        return 0
+
+    def release(self, resume: Callable[[], object]) -> None:
+        """Forget a source, which reads no more."""
+        if self._held.pop(resume, self) is None:
+            self._tell()
 
     def _take(self) -> AnyFrame:
         frame: AnyFrame = self.items.popleft()
@@ -187,11 +212,9 @@ class BlockingQueue(FrameQueue):
         self._tell()
 
     def _tell(self) -> None:
-        if self._held:
-            held = list(self._held)
-            self._held.clear()
-            for resume in held:
-                resume()
+        for resume in self._held:
+            resume()
+            break
 
     def _overflow(self, frame: AnyFrame) -> None:  # noqa: ARG002 - there is room, always
         raise AssertionError("a source read more than there is room for")
@@ -213,6 +236,7 @@ class LatestQueue(FrameQueue):
     def put(self, frame: AnyFrame) -> None:
         """Take a frame in."""
         if not self.capacity:
+            self.dropped += 1
             return
         items = self.items
         key = (frame.can_id, frame.interface)

@@ -8,6 +8,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 
 from anycan.exceptions import RoutingError
+from anycan.filter import Filter
 from anycan.routing.attached import ProtocolSubscription
 from anycan.routing.core import RouterCore
 from anycan.routing.handlers import (
@@ -93,6 +94,13 @@ class Router:
             filter: As of :meth:`add`.
             **options: As of :meth:`add`.
         """
+        given: object = filter
+        if callable(given) and not isinstance(given, Filter):
+            raise RoutingError(
+                f"on() takes a filter, not {name_of(given)}: write @router.on(Filter.id(0x123)), or"
+                " @router.on() for all frames"
+            )
+        check_filter("on()", filter, allow_empty=True)
 
         def decorate(handler: HandlerT) -> HandlerT:
             self.add(filter, handler, **options)
@@ -233,7 +241,9 @@ class Router:
         filter: FilterArgument | None,  # noqa: A002 - as above
         timeout: float | None = None,  # noqa: ASYNC109 - asyncio.wait_for has it
     ) -> AnyFrame:
-        """Wait for one frame that passes a filter, from now on.
+        """Wait for one frame that passes a filter and comes from now on.
+
+        Where the router does not run yet, it waits for that too.
 
         Args:
             filter: As of :meth:`add`.
@@ -241,10 +251,11 @@ class Router:
 
         Raises:
             TimeoutError: None came in time.
-            EndOfStream: The router has ended.
+            EndOfStream: The router ended meanwhile.
             FilterError: As :meth:`add`.
         """
         with anyio.fail_after(timeout):
+            self._core.catch_up()  # with what came before
             async with self.subscribe(
                 filter, name="wait_for", capacity=1, overflow="drop_newest"
             ) as frames:
@@ -311,13 +322,16 @@ class Router:
 
         Args:
             drain: Have frames that wait handled; False: drop them. What is being handled is left to
-                end in both cases.
+                end in both cases, and can still :meth:`send` and :meth:`reply`.
             timeout: Seconds for that; handlers that are not done by then are cancelled.
 
+        A second call can hasten the end, by dropping what waits or by a shorter time.
+
         Raises:
-            ValueError: ``timeout`` is negative.
+            ValueError: ``timeout`` is negative, or no number.
         """
-        if not timeout >= 0:
+        given: object = timeout
+        if not isinstance(given, int | float) or not given >= 0:
             raise ValueError(f"timeout= is a time in seconds from 0, not {timeout!r}")
         self._core.stop(drain=drain, timeout=timeout)
 
@@ -378,6 +392,7 @@ class Router:
             ...     return await router.request(Frame(0x7E0, bytes([2, 1, 12])), Filter.id(0x7E8))
         """
         with anyio.fail_after(timeout):
+            self._core.catch_up()  # with what came before, such as late replies
             async with self.subscribe(
                 reply, name="request", capacity=1, overflow="drop_newest"
             ) as frames:

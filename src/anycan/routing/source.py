@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from anycan.endpoints.feed import open_feed
 from anycan.exceptions import CanOSError
 from anycan.filter import Filter, FilterIndex
 from anycan.routing.pushdown import PushDown
-from anycan.routing.queues import BlockingQueue
+from anycan.routing.room import Room
 from anycan.routing.subscription import QueuedSubscription
+from anycan.routing.values import GOES_ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from anycan.endpoints.raw import RawEndpoint
-    from anycan.filter import CanFilter
     from anycan.frame import AnyFrame
     from anycan.routing.host import RouterHost
-    from anycan.routing.queues import FrameQueue
     from anycan.routing.subscription import Subscription
-
-_BATCH: Final = 128
-_BURST: Final = 512
-_FEW: Final = 16
 
 
 class Source:
@@ -56,10 +51,9 @@ class Source:
         self._index: FilterIndex[Any] = FilterIndex(self._filter_failed)
         self._takers: dict[Any, Subscription] = {}
         self._wanted: dict[Subscription, Filter] = {}
-        self._queues: dict[FrameQueue, None] = {}
-        self._blocking: dict[BlockingQueue, None] = {}
-        self._burst: int | None = None
         self.feed = open_feed(endpoint, self._index.sieve(), self)
+        self._room = Room(self.feed.resume)
+        self._closed = False
         socket = self.feed.socket
         self.interface = socket.interface
         self.network = socket.network
@@ -84,6 +78,8 @@ class Source:
 
     def add(self, subscription: Subscription) -> None:
         """Hand on to a subscription what it takes, from now on."""
+        if self._closed:
+            return
         wanted = self._admit(subscription)
         try:
             self.push_down.add(wanted.cover())
@@ -95,11 +91,9 @@ class Source:
         wanted = self._wanted[subscription] = self._narrow(subscription.filter)
         self._takers[subscription.taker] = subscription
         self._index.add(wanted, subscription.taker)
-        if isinstance(subscription, QueuedSubscription):
-            queue = subscription.queue
-            self._queues[queue] = self._burst = None
-            if isinstance(queue, BlockingQueue):
-                self._blocking[queue] = None
+        cover = wanted.cover()
+        if isinstance(subscription, QueuedSubscription) and (cover.cubes or cover.errors):
+            self._room.add(subscription.queue)
         return wanted
 
     def _narrow(self, wanted: Filter) -> Filter:
@@ -109,8 +103,9 @@ class Source:
         given = self._given.wanted
         if given is None:
             return wanted
-        narrowed = wanted & given
-        return narrowed | wanted & Filter.errors() if wanted.to_errors() else narrowed
+        # The endpoint's filters are of data and remote frames: error frames have classes of their
+        # own, and come to those who name them.
+        return (wanted & given & Filter.all()) | (wanted - Filter.all())
 
     def remove(self, subscription: Subscription) -> None:
         """Hand on nothing more to a subscription."""
@@ -119,56 +114,37 @@ class Source:
             return
         self._index.remove(subscription.taker)
         del self._takers[subscription.taker]
-        self.push_down.remove(wanted.cover())
+        if not self._closed:
+            self.push_down.remove(wanted.cover())
         if isinstance(subscription, QueuedSubscription):
-            queue = subscription.queue
-            self._burst = self._queues.pop(queue)
-            if isinstance(queue, BlockingQueue):
-                del self._blocking[queue]
-
-    @property
-    def kernel_filters(self) -> tuple[tuple[CanFilter, ...], int]:
-        """The kernel's filters, and the classes of error frames that it lets through."""
-        if self.push_down.possible:
-            return self.push_down.filters, self.push_down.errors
-        kernel = self._given.kernel
-        return Filter.all().to_kernel() if kernel is None else kernel, self._given.errors
+            self._room.remove(subscription.queue)
 
     def close(self) -> None:
-        """Give the endpoint back, with the filters that it had."""
+        """Give the endpoint back, with the filters that it had; frames can still be sent by it."""
+        if self._closed:
+            return
+        self._closed = True
         self.feed.close()
+        self._room.close()
         socket = self.feed.socket
-        if socket.fd >= 0 and self.push_down.possible:
+        if socket.fd >= 0:
             try:
                 socket.set_kernel_filters(self._given.kernel, self._given.errors)
             except CanOSError as error:
-                self._host.report(error, None, (), "the endpoint keeps the router's filters")
+                self._report(error, "the endpoint keeps the router's filters")
+
+    def _report(self, error: Exception, action: str) -> None:
+        self._host.report(error, None, (), action, interface=self.interface)
 
     # What the feed calls
 
     def room(self) -> int:
         """Give how many frames may be read now."""
-        room = _BATCH
-        for queue in self._blocking:
-            left = queue.capacity - len(queue.items)
-            if left <= 0:
-                queue.hold(self.feed.resume)
-                return 0
-            room = min(room, left)
-        return room
+        return self._room.free()
 
     def burst(self) -> int:
-        """Give how many frames may be read before they are handed on.
-
-        No more than the least queue takes: a handler that is fast loses nothing to a burst that it
-        had no time to see. Of queues for a few frames alone that is not looked at: who wants the
-        newest, or one, shall not have all others read in such small parts.
-        """
-        if self._burst is None:
-            capacities = (queue.capacity for queue in self._queues)
-            self._burst = min((one for one in capacities if one >= _FEW), default=_BURST)
-            self._burst = min(self._burst, _BURST)
-        return self._burst
+        """Give how many frames may be read before they are handed on."""
+        return self._room.burst()
 
     def deliver(self, frames: list[AnyFrame], targets: list[tuple[Any, ...]]) -> None:
         """Give each frame to those who take it."""
@@ -196,11 +172,14 @@ class Source:
         """Take note that frames were read which nobody takes."""
         self.refused_count += count
         self._host.refused += count
-        self.push_down.refused()
+        try:
+            self.push_down.refused()
+        except CanOSError as error:  # the filters that there are let through all that is wanted
+            self._report(error, GOES_ON)
 
     def failed(self, error: CanOSError) -> None:
         """Take note of what happened to the interface."""
-        self._host.report(error, None, (), "goes on")
+        self._report(error, GOES_ON)
         self.tell_protocols(error)
 
     def tell_protocols(self, error: CanOSError) -> None:

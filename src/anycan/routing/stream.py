@@ -69,7 +69,7 @@ class FrameSubscription(QueuedSubscription, UnreliableObjectReceiveStream[AnyFra
         Cancelling it loses no frame.
 
         Raises:
-            EndOfStream: The router has ended, and there is no frame left.
+            EndOfStream: The router reads no more, and there is no frame left.
             SubscriptionOverflowError: There was no room for a frame, with ``overflow="raise"``;
                 those from before it have been received.
             ClosedResourceError: The subscription is closed, or was closed meanwhile.
@@ -147,12 +147,9 @@ class FrameSubscription(QueuedSubscription, UnreliableObjectReceiveStream[AnyFra
         self._router_ended = False
 
     def finish(self, *, drain: bool) -> None:
-        """Take note that the router ends; what waits can be received where it is to be."""
+        """Take note that the router reads no more; what waits can be received where it is to be."""
         if not drain:
             self.queue.drop_all()
-
-    def ended(self, error: Exception | None) -> None:  # noqa: ARG002 - run() raises it
-        """Take note that the router has ended."""
         self._router_ended = True
         self.queue.wake_soon()
 

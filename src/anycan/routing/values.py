@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
     from anycan.frame import AnyFrame
     from anycan.routing.subscription import Subscription
+
+GOES_ON: Final = "goes on"
+ENDS_ROUTER: Final = "ends the router"
 
 
 @attrs.frozen(kw_only=True)
@@ -43,12 +46,16 @@ class RouterStatistics:
         taken: Frames that one subscription or more took.
         refused: Frames that were read, and that no subscription took. Those that the kernel
             filters out are in no count.
+        delivered: Frames that subscriptions were given, in all: those that have ended, too.
+        dropped: Frames that subscriptions lost, in all.
         faults: What went wrong, in all.
         subscriptions: Each subscription's name, with its own counters.
     """
 
     taken: int
     refused: int
+    delivered: int
+    dropped: int
     faults: int
     subscriptions: tuple[tuple[str, SubscriptionStatistics], ...]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 TakerT = TypeVar("TakerT")
 
+_LOGGER: Final = logging.getLogger("anycan.sockets")
 RECEIVE_BATCH: Final = 128
 SEND_BATCH: Final = 64
 
@@ -76,6 +78,7 @@ class RawSocket(CanSocket):
         self.sent = 0
         self.filtered = 0
         self.last_count = 0
+        self._told_of_filter = False
         self._told_down = False  # and nothing has been sent to the bound interface since
         self._buffer = FrameBuffer(
             RECEIVE_BATCH,
@@ -161,9 +164,23 @@ class RawSocket(CanSocket):
         if rest is None:
             self._sieve = None
         else:
-            index: FilterIndex[bool] = FilterIndex()
+            index: FilterIndex[bool] = FilterIndex(self._filter_failed)
             index.add(rest, True)
             self._sieve = index.sieve()
+
+    def _filter_failed(self, _taker: bool, frame: AnyFrame | None, error: Exception) -> None:
+        """Tell that a function of :meth:`Filter.where` raised; once, lest a bus fill the log."""
+        if not self._told_of_filter:
+            self._told_of_filter = True
+            where = self.interface or "all interfaces"
+            _LOGGER.error(
+                "%s: a filter's function failed, and the frame is not received (more of the same is"
+                " not logged): %s, called with %s",
+                where,
+                f"{type(error).__name__}: {error}",
+                frame,
+                exc_info=error,
+            )
 
     def _set_filters(self, value: bytes) -> None:
         self._setter.set(CAN_RAW_FILTER, value, "CAN_RAW_FILTER", "2.6.25")

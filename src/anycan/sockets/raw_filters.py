@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from anycan.exceptions import FilterError
-from anycan.filter import CanFilter, Filter, given_filters, kernel_filters, union_of
+from anycan.filter import FILTER_LIMIT, CanFilter, Filter, given_filters, kernel_filters, union_of
 from anycan.frame import EFF_MASK
 
 if TYPE_CHECKING:
@@ -55,12 +55,15 @@ def resolve_filters(
     union = union_of(given)
     verbatim = kernel_filters(given)
     classes = int(errors) | int(union.to_errors())
-    if all(one.kernel_decides() for one in written) and (len(verbatim) <= 512 or not written):
+    simple = all(one.kernel_decides() for one in written)
+    if joined and len(verbatim) != len(given):
+        simple = False  # of a filter that is several for the kernel, a frame passes one
+    if simple and (len(verbatim) <= FILTER_LIMIT or not written):
         return RawFilters(verbatim, classes, None if joined else union, None)
     if joined:
         raise FilterError(
-            "join_filters= is for filters that the kernel can match by itself:"
-            " write what is to hold together as one filter, a & b"
+            "join_filters= is for filters that are one of the kernel's each: write what is to hold"
+            " together as one filter, a & b, without join_filters="
         )
     rest = union | Filter.errors(errors) if errors else union
     return RawFilters(union.to_kernel(), classes, union, rest)

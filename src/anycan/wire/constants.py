@@ -49,7 +49,6 @@ CANFD_MTU: Final = 72
 CANXL_HEADER_SIZE: Final = 12
 CANXL_MIN_MTU: Final = 76
 CANXL_MTU: Final = 2060
-CAN_RAW_FILTER_MAX: Final = 512
 
 # linux/can/raw.h
 SOL_CAN_RAW: Final = SOL_CAN_BASE + CAN_RAW

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from anycan.exceptions import FilterError
+from anycan.filter import FILTER_LIMIT
 from anycan.wire.constants import (
     CAN_INV_FILTER,
-    CAN_RAW_FILTER_MAX,
     CAN_RAW_XL_VCID_RX_FILTER,
     CAN_RAW_XL_VCID_TX_PASS,
     CAN_RAW_XL_VCID_TX_SET,
@@ -51,9 +51,9 @@ def pack_filters(filters: Iterable[CanFilter]) -> bytes:
         for one in filters
     )
     count = len(value) // _FILTER.size
-    if count > CAN_RAW_FILTER_MAX:
+    if count > FILTER_LIMIT:
         raise FilterError(
-            f"{count} kernel filters, and a socket takes {CAN_RAW_FILTER_MAX}: join neighbours"
+            f"{count} kernel filters, and a socket takes {FILTER_LIMIT}: join neighbours"
             " with Filter.range or Filter.mask, or open a second endpoint"
         )
     return value

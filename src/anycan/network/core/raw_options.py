@@ -7,6 +7,7 @@ from struct import Struct, pack, unpack
 from typing import Final
 
 from anycan.engine.failure import failure
+from anycan.filter import FILTER_LIMIT
 from anycan.frame import EFF_MASK
 from anycan.network.core.socket_options import SocketOptions
 from anycan.wire import constants
@@ -14,7 +15,6 @@ from anycan.wire.constants import (
     CAN_RAW_ERR_FILTER,
     CAN_RAW_FD_FRAMES,
     CAN_RAW_FILTER,
-    CAN_RAW_FILTER_MAX,
     CAN_RAW_JOIN_FILTERS,
     CAN_RAW_LOOPBACK,
     CAN_RAW_RECV_OWN_MSGS,
@@ -77,7 +77,7 @@ class RawSocketOptions(SocketOptions):
             OSError: EINVAL or ENOPROTOOPT.
         """
         if option == CAN_RAW_FILTER:
-            if len(value) % _FILTER.size or len(value) > CAN_RAW_FILTER_MAX * _FILTER.size:
+            if len(value) % _FILTER.size or len(value) > FILTER_LIMIT * _FILTER.size:
                 raise failure(errno.EINVAL)
             self.filters = list(_FILTER.iter_unpack(value))
         elif option != CAN_RAW_ERR_FILTER and option not in {*_INTEGERS, CAN_RAW_XL_VCID_OPTS}:
