@@ -464,7 +464,7 @@ class TestRouted:
     async def test_more_subscriptions_than_kernel_filters(
         self, user_links: Links, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pushdown, "LIMIT", 24)  # to fit 512 takes a while
+        monkeypatch.setattr(pushdown, "FILTER_LIMIT", 24)  # to fit 512 takes a while
         monkeypatch.setattr(pushdown, "_JOINED", 18)
         router = Router()
         identifiers = random.Random(7).sample(range(1 << 29), 40)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from anycan.routing.queues import Overflow
 
 OnError = Literal["keep", "restart", "stop"]
-_TURN: Final = 64  # calls that do not wait, before other tasks have their turn
+# A handler that does not wait gives way to other tasks after so many seconds, which is looked at
+# after so many calls. Not sooner: what it is slow to take, the next burst may have no room for.
+_TURN: Final = 0.01
+_CALLS: Final = 16
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -139,19 +142,21 @@ class HandlerSubscription(QueuedSubscription):
                 await waiter
             delay = 0.0
             self._since = perf_counter()
+            until = self._since + _TURN
             try:
-                for _ in repeat(None, _TURN):
-                    if not items:
-                        break
-                    called_with = take()
-                    if plain:  # a coroutine function that takes a frame: nothing else to be asked
-                        self._delivered += 1
-                        await handler(called_with)
-                    else:
-                        self._delivered += len(called_with) if self._batch else 1
-                        result = handler(called_with)
-                        if awaited or (result is not None and inspect.isawaitable(result)):
-                            await result
+                while items and perf_counter() < until:
+                    for _ in repeat(None, _CALLS):
+                        called_with = take()
+                        if plain:  # a coroutine function that takes a frame: no more to be asked
+                            self._delivered += 1
+                            await handler(called_with)
+                        else:
+                            self._delivered += len(called_with) if self._batch else 1
+                            result = handler(called_with)
+                            if awaited or (result is not None and inspect.isawaitable(result)):
+                                await result
+                        if not items:
+                            break
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise
