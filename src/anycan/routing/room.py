@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from anycan.routing.queues import FrameQueue
 
 _BATCH: Final = 128
-_BURST: Final = 512
+_BURST: Final = 1024
 _FEW: Final = 16
 
 
