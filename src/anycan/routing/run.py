@@ -51,13 +51,14 @@ class RouterRun:
         async with anyio.create_task_group() as tasks:
             for source in sources:
                 tasks.start_soon(self._feed, source)
-            async with anyio.create_task_group() as handlers:
-                self._handlers = handlers
-                for subscription in list(self._core.subscriptions):
-                    self.admit(subscription)
-                task_status.started()
-                await self._ending.wait()
-                # The group ends when the handlers have, or at the deadline.
+            try:
+                async with anyio.create_task_group() as self._handlers:
+                    for subscription in list(self._core.subscriptions):
+                        self.admit(subscription)
+                    task_status.started()
+                    await self._ending.wait()
+                    # The group ends when the handlers have, or at the deadline.
+            finally:
                 self._handlers = None
             if not self._ending.is_set():  # the group shall not end without the rest
                 self.stop(drain=False, timeout=0.0)
