@@ -34,8 +34,8 @@ _BURSTS: Final = 32
 class FeedSink(Protocol):
     """What frames are handed to. Nothing it does raises."""
 
-    def room(self) -> int:
-        """Give how many frames it takes now; 0: none until the feed is resumed."""
+    def room(self, *, wait: bool) -> int:
+        """Give how many frames it takes now; 0: none, and with ``wait`` until it is resumed."""
         ...
 
     def burst(self) -> int:
@@ -95,6 +95,7 @@ class Feed:
         self._ended = anyio.Event()
         self._error: Exception | None = None
         self._open = True
+        self._delivering = False
 
     async def run(self) -> None:
         """Hand on frames until the feed is closed.
@@ -145,8 +146,10 @@ class Feed:
         else:
             self._sink.failed(error)
 
-    def _read(self, *, in_callback: bool) -> bool:
+    def _read(self, *, in_callback: bool, wait: bool = True) -> bool:
         """Read what waits, within bounds, and hand it on; False: the sink has no room.
+
+        There must be something to read, unless it is not to ``wait`` for room.
 
         Where much waits, it is several batches: to wake who takes them costs more than a frame.
 
@@ -155,15 +158,16 @@ class Feed:
             CanOSError: The socket's pending error.
         """
         sink = self._sink
-        room = sink.room()
+        room = sink.room(wait=wait)
         if not room:
             return False
         left = sink.burst()
         try:
             count = self._read_batch(min(room, left))
             with suppress(BlockingIOError):
-                while count and self._open and (left := left - count) > 0 and (room := sink.room()):
-                    count = self._read_batch(min(room, left))
+                while count and self._open and (left := left - count) > 0:
+                    room = sink.room(wait=False)
+                    count = self._read_batch(min(room, left)) if room else 0
         finally:
             sink.wake(in_callback=in_callback)
         return True
@@ -172,7 +176,9 @@ class Feed:
         """Hand on, in a task, what waits now; within bounds."""
         for _ in range(_BURSTS):
             try:
-                if not self._open or not self._read(in_callback=False):
+                if self._delivering or not self._open:
+                    break
+                if not self._read(in_callback=False, wait=False):
                     break
             except BlockingIOError:
                 break
@@ -192,10 +198,12 @@ class Feed:
             frames = self.socket.receive_through(sieve, room)
             count = self.socket.last_count
         refused, sieve.refused = sieve.refused, 0
+        targets, sieve.targets = sieve.targets, []
+        self._delivering = True  # and what is called meanwhile reads no more in between
         try:
-            self._sink.deliver(frames, sieve.targets)
+            self._sink.deliver(frames, targets)
         finally:
-            sieve.targets.clear()
+            self._delivering = False
         if refused:
             self.socket.filtered += refused
             self._sink.refused(refused)

@@ -271,7 +271,7 @@ class AsyncioInbox(Inbox[ItemT]):
         """Give what the next read finishes."""
         if not self._waiter.done():
             raise anyio.BusyResourceError("receiving from")
-        if not self.registration.reading:
+        if self._borrower is not None or not self.registration.reading:
             if self._removed and not self._closed:
                 return self._tell_removal()
             self._raise_reason()

@@ -78,9 +78,9 @@ class RouterCore:
         """Forget a subscription, which has been closed."""
         if subscription in self.subscriptions:
             del self.subscriptions[subscription]
-            self._ended.append(subscription)
             if len(self._ended) >= _KEPT:
                 self._forget_ended()
+            self._ended.append(subscription)
         for source in self._sources:
             source.remove(subscription)
 

@@ -103,13 +103,14 @@ class HandlerSubscription(QueuedSubscription):
     def started(self) -> None:
         """Take note that the router runs, and a task may call :meth:`run`."""
         self._ending = self.queue.overflowed = False
+        self.queue.open(self.capacity)
         self.queue.forget_loop()
 
     def finish(self, *, drain: bool) -> None:
         """Have the task end: with what waits handled, or dropped."""
         self._ending = True
         if not drain:
-            self.queue.drop_all()
+            self.queue.close()
         self.queue.wake_soon()
         if self._ended is not None:
             self._ended.set()
@@ -170,7 +171,7 @@ class HandlerSubscription(QueuedSubscription):
                 self._since = None
             if delay:
                 await self._wait(delay)
-            elif items:
+            if items:
                 await checkpoint()
 
     async def _wait(self, delay: float) -> None:

@@ -95,6 +95,11 @@ class FrameQueue:
         self.dropped += len(self.items)
         self.items.clear()
 
+    def open(self, capacity: int) -> None:
+        """Let frames in, after it was closed."""
+        self.capacity = capacity
+        self.high_water = max(self.high_water, 0)
+
     def close(self) -> None:
         """Drop what waits, and let nothing in any more."""
         self.drop_all()
@@ -169,14 +174,15 @@ class BlockingQueue(FrameQueue):
         self.take = self._take
         self._held: dict[Callable[[], object], None] = {}
 
-    def room_for(self, resume: Callable[[], object]) -> int:
-        """Give how many frames a source may read now; 0: none until it is resumed.
+    def room_for(self, resume: Callable[[], object], *, wait: bool) -> int:
+        """Give how many frames a source may read now; 0: none.
 
         Sources that have been held up come in turn, each with a share of the room: the one that
         reads first would else take all of it, again and again.
 
         Args:
             resume: Has the source read on.
+            wait: Where there is no room, it waits in line, to be resumed.
         """
         left = self.capacity - len(self.items)
         held = self._held
@@ -185,7 +191,8 @@ class BlockingQueue(FrameQueue):
             held.pop(resume, None)
             self._tell()  # the next one may read at the same time, its own share
             return -(-left // (len(held) + 1))
-        held[resume] = None
+        if wait:
+            held[resume] = None
         if left > 0:
             self._tell()  # it is the turn of another one
         return 0

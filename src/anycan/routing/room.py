@@ -42,18 +42,28 @@ class Room:
         if isinstance(queue, BlockingQueue):
             self._blocking.pop(queue, None)
             queue.release(self._resume)
+            self._resume()  # it may have waited for this one alone
 
     def close(self) -> None:
         """Look at no queue any more, and hold up no other source."""
         for queue in list(self._queues):
             self.remove(queue)
 
-    def free(self) -> int:
-        """Give how many frames may be read now; 0: none until the source is resumed."""
+    def free(self, *, wait: bool) -> int:
+        """Give how many frames may be read now; 0: none.
+
+        Args:
+            wait: Where there is no room, wait in line for it, to be resumed; a source that does
+                must have something to read, since those behind it wait until it has read.
+        """
         room = _BATCH
         for queue in self._blocking:
-            room = min(room, queue.room_for(self._resume))
+            room = min(room, queue.room_for(self._resume, wait=wait))
             if not room:
+                if wait:  # not in two lines: those behind it would wait for both queues
+                    for other in self._blocking:
+                        if other is not queue:
+                            other.release(self._resume)
                 break
         return room
 

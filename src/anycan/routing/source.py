@@ -138,9 +138,9 @@ class Source:
 
     # What the feed calls
 
-    def room(self) -> int:
+    def room(self, *, wait: bool) -> int:
         """Give how many frames may be read now."""
-        return self._room.free()
+        return self._room.free(wait=wait)
 
     def burst(self) -> int:
         """Give how many frames may be read before they are handed on."""

@@ -145,11 +145,12 @@ class FrameSubscription(QueuedSubscription, UnreliableObjectReceiveStream[AnyFra
     def started(self) -> None:
         """Take note that the router runs."""
         self._router_ended = False
+        self.queue.open(self.capacity)
 
     def finish(self, *, drain: bool) -> None:
         """Take note that the router reads no more; what waits can be received where it is to be."""
         if not drain:
-            self.queue.drop_all()
+            self.queue.close()
         self._router_ended = True
         self.queue.wake_soon()
 
