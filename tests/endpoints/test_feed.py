@@ -37,6 +37,7 @@ class Recorder:
         self.space = room
         self.most = burst
         self.asked = 0
+        self.waits: list[bool] = []  # of those: whether the feed waits if there is no room
         self.frames: list[AnyFrame] = []
         self.targets: list[Any] = []
         self.sizes: list[int | str] = []  # of each delivery; and when others are woken
@@ -46,8 +47,9 @@ class Recorder:
         self.on_wake: Callable[[], object] = lambda: None
         self._changed = anyio.Event()
 
-    def room(self) -> int:
+    def room(self, *, wait: bool) -> int:
         self.asked += 1
+        self.waits.append(wait)
         self._changed.set()
         return self.space
 
@@ -461,7 +463,7 @@ class TestBursts:
         async with open_case(user_links) as case:
             case.sink.most = 512
             space = iter([128, 50, 0])
-            case.sink.room = lambda: next(space, 0)  # type: ignore[method-assign]
+            case.sink.room = lambda *, wait: next(space, 0)  # type: ignore[method-assign]  # noqa: ARG005 - by its name
             case.send(numbered(300))
             async with case.running() as feed:
                 await case.sink.has(178)
@@ -481,6 +483,136 @@ class TestBursts:
                 await case.sink.has(1)
                 assert case.sink.sizes == [0, 1, "wake"]
                 assert case.sink.refusals == 200
+
+    async def test_it_waits_for_room_only_where_there_is_something_to_read(
+        self, user_links: Links
+    ) -> None:
+        async with open_case(user_links) as case:
+            case.sink.most = 512
+            space = iter([128, 128, 0, 0, 128])
+
+            def room(*, wait: bool) -> int:
+                case.sink.waits.append(wait)
+                return next(space)
+
+            case.sink.room = room  # type: ignore[method-assign]
+            case.send(numbered(300))
+            async with case.running() as feed:
+                await case.sink.has(256)
+                await turns()
+                feed.resume()
+                await case.sink.has(300)
+            # Amid a burst it does not know whether more is there.
+            assert case.sink.waits == [True, False, False, True, True]
+            assert case.sink.frames == numbered(300)
+
+
+class TestCatchUp:
+    """What waits is handed on at once, for who wants what comes from now on."""
+
+    async def test_all_that_waits_is_handed_on(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            case.send(numbered(5))
+            await case.receiver.receive()  # so that some of it is in the inbox
+            case.send(numbered(300, 5))
+            async with case.running() as feed:
+                feed.catch_up()
+                assert case.sink.frames == numbered(304, 1)
+                assert case.sink.in_callback == {False}
+                assert not any(case.sink.waits)
+                case.send(numbered(1, 305))
+                await case.sink.has(305)  # and then it goes on as ever
+            assert case.sink.frames == numbered(305, 1)
+
+    async def test_where_nothing_waits_it_does_nothing(self, user_links: Links) -> None:
+        async with open_case(user_links) as case, case.running() as feed:
+            feed.catch_up()
+            assert case.sink.frames == []
+
+    async def test_it_is_bounded(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            case.sink.most = 2
+            case.send(numbered(100))
+            async with case.running() as feed:
+                feed.catch_up()
+                assert case.sink.frames == numbered(64)
+                await case.sink.has(100)
+            assert case.sink.frames == numbered(100)
+
+    async def test_without_room_it_leaves_it(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            case.sink.space = 0
+            case.send(numbered(3))
+            async with case.running() as feed:
+                feed.catch_up()
+                assert case.sink.frames == []
+                case.sink.space = BATCH
+                feed.catch_up()
+                assert case.sink.frames == numbered(3)
+
+    async def test_amid_a_batch_that_is_handed_on_it_does_nothing(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            case.sink.space = case.sink.most = 2
+            case.send(numbered(6))
+            feed = case.open()
+            deliver = case.sink.deliver
+
+            def deliver_and_ask(frames: list[AnyFrame], targets: list[Any]) -> None:
+                deliver(frames[:1], targets[:1])
+                feed.catch_up()  # as who is called with a frame may do
+                deliver(frames[1:], targets[1:])
+
+            case.sink.deliver = deliver_and_ask  # type: ignore[method-assign]
+            with anyio.fail_after(LIMIT):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(feed.run)
+                    await case.sink.has(6)
+                    feed.close()
+            assert case.sink.frames == numbered(6)
+
+    async def test_once_it_is_closed_it_reads_nothing(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            async with case.running() as feed:
+                pass
+            case.send(numbered(2))
+            feed.catch_up()
+            assert case.sink.frames == []
+            assert await case.receive(2) == numbered(2)
+
+    async def test_closed_by_who_is_woken(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            feed = case.open()
+            case.sink.most = 2
+            case.sink.on_wake = feed.close
+            case.send(numbered(6))
+            feed.catch_up()
+            assert case.sink.frames == numbered(2)
+            assert await case.receive(4) == numbered(4, 2)
+
+    async def test_an_error_is_told(self, user_links: Links) -> None:
+        async with open_case(user_links) as case, case.running() as feed:
+            user_links.down(case.name)
+            feed.catch_up()
+            assert [type(error) for error in case.sink.errors] == [InterfaceDownError]
+            user_links.up(case.name)
+            with pytest.raises(InterfaceDownError):
+                case.sender.receive_nowait()  # the sender had it too
+            case.send(numbered(2))
+            feed.catch_up()
+            assert case.sink.frames == numbered(2)
+            case.send(numbered(1, 2))
+            await case.sink.has(3)
+            assert case.receiver.statistics().errors == 1
+
+    async def test_a_removed_interface_ends_it(self, user_links: Links) -> None:
+        async with open_case(user_links) as case:
+            feed = case.open()
+            user_links.remove(case.name)
+            feed.catch_up()
+            feed.catch_up()
+            with pytest.raises(InterfaceRemovedError), anyio.fail_after(LIMIT):
+                await feed.run()
+            assert case.receiver.statistics().errors == 1
 
 
 class TestErrors:
@@ -516,7 +648,7 @@ class TestErrors:
             case.sink.most = 512
             case.send(numbered(200))
 
-            def fail_once() -> int:
+            def fail_once(*, wait: bool) -> int:  # noqa: ARG001 - by its name
                 if case.sink.asked == 1:
                     user_links.down(case.name)
                 case.sink.asked += 1

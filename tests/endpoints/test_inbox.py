@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.inbox import Inbox, open_inbox
+from anycan.endpoints.inbox import AsyncioInbox, Inbox, open_inbox
 from anycan.exceptions import CanOSError, InterfaceDownError, InterfaceRemovedError
 from anycan.frame import AnyFrame, Frame
 from anycan.network.user import UserNetwork
@@ -96,6 +96,27 @@ async def test_lent_it_reads_nothing() -> None:
         with pytest.raises(anyio.BusyResourceError):
             await case.inbox.wait()
         assert case.socket.receive() == [Frame(1)]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # elsewhere each wait registers anew
+async def test_whoever_has_it_may_read_by_its_registration() -> None:
+    with open_case() as case:
+        read: list[AnyFrame] = []
+        assert isinstance(case.inbox, AsyncioInbox)
+        case.lend()
+        registration = case.inbox.registration
+        registration.redirect(lambda: read.extend(case.socket.receive()))
+        registration.start_reading()
+        with pytest.raises(anyio.BusyResourceError):
+            await case.inbox.wait()  # though the loop reads
+        case.sender.send([Frame(1)])
+        await turns()
+        assert read == [Frame(1)]
+        registration.stop_reading()
+        case.inbox.take_back([])
+        case.sender.send([Frame(2)])
+        assert await case.next() == Frame(2)
+        assert read == [Frame(1)]
 
 
 async def test_taken_back_it_reads_on() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,58 +11,14 @@ from anyio.lowlevel import checkpoint
 import anycan
 from anycan import CanProtocol, Filter, Frame, Router, RoutingError
 from anycan.routing import attached
+from rig.routing import LIMIT, MARKER, open_bench, run_on
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from anycan import AnyFrame, RawEndpoint, RoutingFault
+    from anycan import AnyFrame, RoutingFault
     from rig.links import Links
 
-LIMIT = 5.0  # seconds: that something has gone wrong
-MARKER = Frame(0x7FF)
 GOOD = Frame(0x100, b"\x01")
 BAD = Frame(0x100, b"\xff")
-
-
-class Bench:
-    """A router that runs on an endpoint, and another endpoint to send from."""
-
-    def __init__(self, router: Router, name: str, other: RawEndpoint) -> None:
-        self.router = router
-        self.name = name
-        self.other = other
-
-    async def send(self, *frames: AnyFrame) -> None:
-        """Send frames, and wait until all of them have been handed on."""
-        with anyio.fail_after(LIMIT):
-            async with self.router.subscribe(Filter.id(MARKER.id)) as marker:
-                await self.other.send_many([*frames, MARKER])
-                await marker.receive()
-
-
-@asynccontextmanager
-async def open_bench(router: Router, links: Links) -> AsyncIterator[Bench]:
-    name, network = links.add(), links.network
-    async with (
-        anycan.open_raw(name, network=network) as can,
-        anycan.open_raw(name, network=network) as other,
-        anyio.create_task_group() as tasks,
-    ):
-        await tasks.start(router.run, can)
-        yield Bench(router, name, other)
-        router.stop()
-
-
-async def run_on(router: Router, links: Links, *frames: AnyFrame) -> None:
-    """Run a router until it ends by itself, with frames that wait already."""
-    name, network = links.add(), links.network
-    async with (
-        anycan.open_raw(name, network=network) as can,
-        anycan.open_raw(name, network=network) as other,
-    ):
-        await other.send_many(frames)
-        with anyio.fail_after(LIMIT):
-            await router.run(can)
 
 
 class Recorder:
@@ -254,6 +209,49 @@ class TestCalls:
         assert once.frames == [GOOD]
         assert other.frames == [GOOD] * 3
         assert one.statistics().delivered == 1
+        assert one.statistics().dropped == 2
+
+    @pytest.mark.parametrize("way", ["close", "remove"])
+    async def test_ended_while_the_router_runs_it_is_told_once(
+        self, user_links: Links, way: str
+    ) -> None:
+        router = Router()
+        recorder, other = Recorder(), Recorder()
+        one = router.attach(Filter.id(0x100), recorder)
+        router.attach(Filter.id(0x100), other)
+        async with open_bench(router, user_links) as bench:
+            await bench.send(GOOD)
+            if way == "close":
+                one.close()
+            else:
+                router.remove(recorder)
+            assert recorder.names == ["connection_made", "frame_received", "connection_lost"]
+            assert recorder.calls[-1] == ("connection_lost", None)
+            one.close()
+            await bench.send(GOOD)
+            assert "connection_lost" not in other.names
+        assert recorder.names.count("connection_lost") == 1
+        assert other.names.count("connection_lost") == 1
+
+    async def test_attached_and_ended_at_once(self, user_links: Links) -> None:
+        router = Router()
+        recorder = Recorder()
+        async with open_bench(router, user_links):
+            router.attach(Filter.id(0x100), recorder)
+            router.remove(recorder)
+            assert recorder.names == ["connection_made", "connection_lost"]
+        assert recorder.names == ["connection_made", "connection_lost"]
+
+    async def test_ended_while_no_router_runs_it_is_not_told(self, user_links: Links) -> None:
+        router = Router()
+        before, after = Recorder(), Recorder()
+        router.attach(Filter.id(0x100), before).close()
+        one = router.attach(Filter.id(0x100), after)
+        async with open_bench(router, user_links):
+            pass
+        one.close()
+        assert before.calls == []
+        assert after.names == ["connection_made", "connection_lost"]
 
     async def test_remove(self, user_links: Links) -> None:
         router = Router()

@@ -18,6 +18,7 @@ from anycan import (
     Router,
     byte,
 )
+from rig.routing import LIMIT, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,24 +26,20 @@ if TYPE_CHECKING:
     from anycan import AnyFrame
     from rig.links import Links
 
-LIMIT = 5.0  # seconds: that something has gone wrong
-
 
 class Protocol:
     def frame_received(self, frame: AnyFrame) -> None: ...
 
 
 @asynccontextmanager
-async def running(
+async def running_on(
     router: Router, links: Links, name: str | None, **options: Any
 ) -> AsyncIterator[None]:
     async with (
         anycan.open_raw(name, network=links.network, **options) as can,
-        anyio.create_task_group() as tasks,
+        running(router, can),
     ):
-        await tasks.start(router.run, can)
         yield
-        router.stop()
 
 
 class TestSubscriptions:
@@ -61,6 +58,9 @@ class TestSubscriptions:
             (Filter.all(), "all", False),
             (byte(0) == 1, "mask", True),  # no remote frame has one
             (Filter.where(lambda frame: frame.can_id == 1), "all", True),
+            (Filter.errors(ErrorClass.BUS_OFF), "error class", False),
+            (Filter.errors() & Filter.interface("can0"), "error class", True),
+            (Filter.errors() | Filter.id(0x100), "identifier", False),
         ],
     )
     def test_how_frames_are_found(self, wanted: Filter, by: str, rest: bool) -> None:
@@ -112,7 +112,7 @@ class TestEndpoints:
         name = user_links.add()
         router.add(Filter.id(0x100) | Filter.range(0x700, 0x7FF), print)
         router.add(Filter.errors(ErrorClass.BUS_OFF), print, name="errors")
-        async with running(router, user_links, name):
+        async with running_on(router, user_links, name):
             explained = router.explain()
             (endpoint,) = explained.endpoints
             assert endpoint.interface == name
@@ -137,7 +137,7 @@ class TestEndpoints:
         name, network = user_links.add(), user_links.network
         router.add(Filter.id(0x100) & (byte(0) == 1), lambda _: None, name="one")
         async with (
-            running(router, user_links, name),
+            running_on(router, user_links, name),
             anycan.open_raw(name, network=network) as other,
             router.subscribe(Filter.id(0x101)) as last,
         ):
@@ -154,7 +154,7 @@ class TestEndpoints:
 
     async def test_all_interfaces_and_nothing_wanted(self, user_links: Links) -> None:
         router = Router()
-        async with running(router, user_links, None):
+        async with running_on(router, user_links, None):
             assert str(router.explain()) == (
                 "all interfaces: the kernel lets through nothing: exactly what is wanted;"
                 " 0 taken, 0 refused"
@@ -165,7 +165,7 @@ class TestEndpoints:
         name = user_links.add()
         router.add(Filter.id(0x100), print)
         filters = [CanFilter(0x100, 0x700), CanFilter(0x000, 0x001)]
-        async with running(router, user_links, name, filters=filters, join_filters=True):
+        async with running_on(router, user_links, name, filters=filters, join_filters=True):
             (endpoint,) = router.explain().endpoints
             assert endpoint.kernel_filters == tuple(filters)
             assert not endpoint.pushed_down
@@ -179,7 +179,7 @@ class TestEndpoints:
     ) -> None:
         router = Router()
         name = user_links.add()
-        async with running(router, user_links, name, join_filters=True):
+        async with running_on(router, user_links, name, join_filters=True):
             (endpoint,) = router.explain().endpoints
             assert endpoint.kernel_filters == (CanFilter(0, 0),)
 

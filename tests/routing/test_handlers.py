@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import importlib.util
+import itertools
 import logging
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,68 +14,16 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 import anycan
-from anycan import Filter, Frame, HandlerSubscription, Router, RoutingError
+from anycan import Filter, FilterError, Frame, HandlerSubscription, Router, RoutingError
 from anycan.routing import handlers
 from anycan.routing.handlers import Backoff, name_of
+from rig.routing import LIMIT, MARKER, numbered, open_bench, open_bus, run_on, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from anycan import AnyFrame, RawEndpoint, RoutingFault
+    from anycan import AnyFrame, RoutingFault
     from rig.links import Links
-
-LIMIT = 5.0  # seconds: that something has gone wrong
-MARKER = Frame(0x7FF)
-
-
-def numbered(count: int, start: int = 0) -> list[AnyFrame]:
-    return [Frame(0x100, bytes([number])) for number in range(start, start + count)]
-
-
-class Bench:
-    """A router that runs on an endpoint, and another endpoint to send from."""
-
-    def __init__(self, router: Router, can: RawEndpoint, other: RawEndpoint) -> None:
-        self.router = router
-        self.can = can
-        self.other = other
-
-    async def send(self, *frames: AnyFrame) -> None:
-        """Send frames, and wait until handlers have been called with all of them."""
-        with anyio.fail_after(LIMIT):
-            async with self.router.subscribe(Filter.id(MARKER.id)) as marker:
-                await self.other.send_many([*frames, MARKER])
-                await marker.receive()
-            while any(
-                isinstance(one, HandlerSubscription) and one.statistics().waiting
-                for one in self.router.subscriptions
-            ):
-                await checkpoint()
-
-
-@asynccontextmanager
-async def open_bench(router: Router, links: Links) -> AsyncIterator[Bench]:
-    name, network = links.add(), links.network
-    async with (
-        anycan.open_raw(name, network=network) as can,
-        anycan.open_raw(name, network=network) as other,
-        anyio.create_task_group() as tasks,
-    ):
-        await tasks.start(router.run, can)
-        yield Bench(router, can, other)
-        router.stop()
-
-
-async def run_on(router: Router, links: Links, *frames: AnyFrame) -> None:
-    """Run a router until it ends by itself, with frames that wait already."""
-    name, network = links.add(), links.network
-    async with (
-        anycan.open_raw(name, network=network) as can,
-        anycan.open_raw(name, network=network) as other,
-    ):
-        await other.send_many(frames)
-        with anyio.fail_after(LIMIT):
-            await router.run(can)
 
 
 class Keeper:
@@ -197,6 +146,18 @@ class TestKinds:
         assert router.on(Filter.id(1))(handler) is handler
         assert [one.name for one in router.subscriptions] == ["handler"]
 
+    async def test_without_a_filter_the_decorator_takes_all(self, user_links: Links) -> None:
+        router = Router()
+        got: list[AnyFrame] = []
+
+        @router.on()
+        def handler(frame: AnyFrame) -> None:
+            got.append(frame)
+
+        async with open_bench(router, user_links) as bench:
+            await bench.send(*numbered(2))
+        assert got == [*numbered(2), MARKER]
+
     async def test_one_function_with_two_filters(self, user_links: Links) -> None:
         router = Router()
         got: list[AnyFrame] = []
@@ -298,6 +259,26 @@ class TestRefused:
         with pytest.raises(RoutingError, match=r"^print: capacity="):
             router.on(Filter.id(1), capacity=0)(print)
 
+    def test_the_decorator_without_its_parentheses(self) -> None:
+        router = Router()
+
+        async def handler(frame: AnyFrame) -> None: ...
+
+        given: Any
+        for given, name in ((handler, "handler"), (Keeper().plain, r"Keeper\.plain")):
+            hint = rf"^on\(\) takes a filter, not {name}: .*@router\.on\(\) for all frames$"
+            with pytest.raises(RoutingError, match=hint):
+                router.on(given)
+        assert router.subscriptions == ()
+
+    @pytest.mark.parametrize(
+        ("given", "why"),
+        [("123:7FF", r"on\(\): .*Filter\.parse"), (0x123, r"Filter\.id\(0x123\)"), ([1], r"\[0\]")],
+    )
+    def test_the_decorator_looks_at_its_filter_at_once(self, given: Any, why: str) -> None:
+        with pytest.raises(FilterError, match=why):
+            Router().on(given)
+
     @pytest.mark.parametrize(
         ("handler", "name"),
         [
@@ -318,11 +299,11 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Have handlers wait for no time at all, and keep for how long they would have."""
     naps: list[float] = []
 
-    async def sleep(delay: float) -> None:
+    async def wait(_: HandlerSubscription, delay: float) -> None:
         naps.append(delay)
         await checkpoint()
 
-    monkeypatch.setattr(handlers, "anyio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(HandlerSubscription, "_wait", wait)
     return naps
 
 
@@ -416,10 +397,10 @@ class TestFaults:
     ) -> None:
         over = anyio.Event()
 
-        async def sleep(_delay: float) -> None:
+        async def wait(_: HandlerSubscription, _delay: float) -> None:
             await over.wait()
 
-        monkeypatch.setattr(handlers, "anyio", SimpleNamespace(sleep=sleep))
+        monkeypatch.setattr(HandlerSubscription, "_wait", wait)
         router = Router(on_fault=lambda _: None)
         picky = Picky()
         one = router.add(Filter.id(0x100), picky, on_error="restart", capacity=2)
@@ -434,6 +415,51 @@ class TestFaults:
             assert one.statistics().dropped == 1
             over.set()
         assert picky.got == [BAD, *numbered(2, 1)]
+
+    @pytest.mark.parametrize("drain", [True, False])
+    async def test_the_end_of_the_router_ends_the_wait(
+        self, user_links: Links, drain: bool
+    ) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        picky = Picky()
+        one = router.add(Filter.id(0x100), picky, on_error="restart", backoff=(3600.0, 3600.0))
+        with anyio.fail_after(LIMIT):
+            async with open_bench(router, user_links) as bench:
+                async with router.subscribe(Filter.id(0x101)) as passed:
+                    await bench.other.send_many([BAD, *numbered(2), Frame(0x101)])
+                    await passed.receive()
+                await until(lambda: faults)
+                assert one.statistics().waiting == 2
+                router.stop(drain=drain, timeout=3600.0)
+        assert picky.got == [BAD, *numbered(2)] if drain else [BAD]
+        assert one.statistics().dropped == (0 if drain else 2)
+
+    async def test_while_the_router_ends_it_does_not_wait(self, user_links: Links) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        picky = Picky()
+        router.add(Filter.id(0x100), picky, on_error="restart", backoff=(3600.0, 3600.0))
+        with anyio.fail_after(LIMIT):
+            async with open_bench(router, user_links) as bench:
+                async with router.subscribe(Filter.id(0x101)) as passed:
+                    await bench.other.send_many([BAD, BAD, BAD, GOOD, Frame(0x101)])
+                    await passed.receive()
+                router.stop(timeout=3600.0)
+        assert picky.got == [BAD, BAD, BAD, GOOD]
+        assert len(faults) == 3
+
+    async def test_the_end_of_the_subscription_ends_the_wait(self, user_links: Links) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        one = router.add(Filter.id(0x100), Picky(), on_error="restart", backoff=(3600.0, 3600.0))
+        async with open_bench(router, user_links) as bench:
+            await bench.other.send(BAD)
+            await until(lambda: one._ended is not None)
+            one.close()
+            await until(lambda: one._ended is None)
+            await bench.send(GOOD)
+        assert len(faults) == 1
 
     @pytest.mark.parametrize("awaited", [False, True])
     async def test_stop_raises_that_very_exception(self, user_links: Links, awaited: bool) -> None:
@@ -576,6 +602,206 @@ class TestFaults:
         assert [backoff.delay() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
         backoff.reset()
         assert backoff.delay() == 1.0
+
+
+ASYNCIO = [
+    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+    pytest.param(
+        ("asyncio", {"use_uvloop": True}),
+        id="uvloop",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed here"
+        ),
+    ),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ASYNCIO)  # in trio a task is nothing to be awaited
+class TestCancelledWithin:
+    """A handler that awaits a task which somebody has cancelled, or a future."""
+
+    @staticmethod
+    async def await_cancelled(frame: Any) -> None:
+        if BAD in (frame if isinstance(frame, list) else [frame]):
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            await future
+
+    @pytest.mark.parametrize("batch", [False, True])
+    async def test_it_is_a_fault_and_all_go_on(self, user_links: Links, batch: bool) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        others: list[AnyFrame] = []
+        handler = self.await_cancelled
+        one = router.add(Filter.id(0x100), handler, name="mine", batch=batch)
+        router.add(Filter.id(0x100), others.append)
+        with anyio.fail_after(LIMIT):
+            async with open_bench(router, user_links) as bench:
+                for _ in range(2):
+                    await bench.send(BAD)
+                    await bench.send(GOOD)
+        assert others == [BAD, GOOD, BAD, GOOD]
+        assert one.statistics().delivered == 4
+        assert one.statistics().faults == len(faults) == 2
+        for fault in faults:
+            assert isinstance(fault.error, RuntimeError)
+            assert isinstance(fault.error.__cause__, asyncio.CancelledError)
+            assert (fault.subscription, fault.frames) == (one, (BAD,))
+            assert str(fault).startswith("mine: RuntimeError: the handler awaited a task that was")
+            assert str(fault).endswith("called with 100#FF; goes on")
+
+    async def test_a_task_that_is_cancelled(self, user_links: Links) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+
+        @router.on(Filter.id(0x100))
+        async def handler(_frame: AnyFrame) -> None:
+            task = asyncio.create_task(anyio.sleep_forever())
+            await checkpoint()
+            task.cancel()
+            await task
+
+        with anyio.fail_after(LIMIT):
+            async with open_bench(router, user_links) as bench:
+                await bench.send(GOOD, GOOD)
+                await until(lambda: len(faults) == 2)
+        assert all(isinstance(fault.error, RuntimeError) for fault in faults)
+
+    async def test_by_policy_it_waits(self, user_links: Links, naps: list[float]) -> None:
+        router = Router(on_fault=lambda _: None)
+        handler = self.await_cancelled
+        router.add(Filter.id(0x100), handler, on_error="restart", backoff=(1.0, 8.0))
+        with anyio.fail_after(LIMIT):
+            async with open_bench(router, user_links) as bench:
+                await bench.send(BAD, BAD, GOOD)
+        assert naps == [1.0, 2.0]
+
+    async def test_by_policy_it_ends_the_router(self, user_links: Links) -> None:
+        router = Router(on_fault=lambda _: None)
+        router.add(Filter.id(0x100), self.await_cancelled, on_error="stop")
+        with pytest.raises(RuntimeError, match="awaited a task that was cancelled") as caught:
+            await run_on(router, user_links, GOOD, BAD)
+        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        assert not repr(router).startswith("<Router running")
+
+    async def test_a_task_that_cancels_the_router_itself_is_obeyed(self, user_links: Links) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        called = asyncio.Event()
+
+        @router.on(Filter.id(0x100))
+        async def endless(_frame: AnyFrame) -> None:
+            called.set()
+            await anyio.sleep_forever()
+
+        with anyio.fail_after(LIMIT):
+            async with open_bus(user_links) as bus:
+                running = asyncio.create_task(router.run(bus.can))
+                await bus.other.send(GOOD)
+                await called.wait()
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+        assert faults == []
+
+
+@pytest.mark.anyio
+class TestTurns:
+    """Handlers that never wait for anything give way to others now and then."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """Give seconds, in a list of one, by which handlers tell the time."""
+        now = [100.0]
+        monkeypatch.setattr(handlers, "perf_counter", lambda: now[0])
+        return now
+
+    @pytest.mark.parametrize("awaited", [False, True])
+    async def test_others_have_their_turn(
+        self, user_links: Links, clock: list[float], awaited: bool
+    ) -> None:
+        router = Router()
+        calls: list[str] = []
+
+        def add(name: str) -> None:
+            def handler(_frame: AnyFrame) -> None:
+                calls.append(name)
+                clock[0] += 0.001  # all that it ever does takes time
+
+            async def coroutine(frame: AnyFrame) -> None:
+                handler(frame)
+
+            router.add(Filter.id(0x100), coroutine if awaited else handler, name=name)
+
+        for name in ("one", "two"):
+            add(name)
+        async with open_bench(router, user_links) as bench:
+            await bench.send(*numbered(200))
+        assert calls.count("one") == calls.count("two") == 200
+        # Sixteen calls each, and which of them is first is trio's to say, each time.
+        assert longest_run(calls) <= 32
+
+    async def test_those_that_take_no_time_are_not_held_up(
+        self, user_links: Links, clock: list[float]
+    ) -> None:
+        router = Router()
+        calls: list[str] = []
+        for name in ("one", "two"):
+            router.add(Filter.id(0x100), lambda _, name=name: calls.append(name), name=name)
+        async with open_bench(router, user_links) as bench:
+            await bench.send(*numbered(60))
+        assert clock == [100.0]
+        assert longest_run(calls) == 60
+
+    @pytest.mark.parametrize("awaited", [False, True])
+    async def test_they_end_with_the_time_to_drain(
+        self, user_links: Links, clock: list[float], awaited: bool
+    ) -> None:
+        router = Router()
+        calls: list[AnyFrame] = []
+
+        def handler(frame: AnyFrame) -> None:
+            calls.append(frame)
+            clock[0] += 0.001
+            router.stop(timeout=0.0)
+
+        async def coroutine(frame: AnyFrame) -> None:
+            handler(frame)
+
+        one = router.add(Filter.id(0x100), coroutine if awaited else handler)
+        await run_on(router, user_links, *numbered(200))
+        assert calls == numbered(len(calls))
+        assert len(calls) <= 32
+        statistics = one.statistics()
+        assert statistics.delivered == len(calls)
+        assert statistics.dropped > 100  # the rest, so far as it had been read
+        assert statistics.waiting == 0
+
+    async def test_a_handler_that_fails_at_every_frame_gives_way_too(
+        self, user_links: Links
+    ) -> None:
+        router = Router(on_fault=lambda _: None)
+        calls: list[str] = []
+
+        def fail(name: str) -> Callable[[AnyFrame], None]:
+            def handler(_frame: AnyFrame) -> None:
+                calls.append(name)
+                raise LookupError
+
+            return handler
+
+        for name in ("one", "two"):
+            router.add(Filter.id(0x100), fail(name), name=name)
+        async with open_bench(router, user_links) as bench:
+            await bench.send(*numbered(50))
+        assert len(calls) == 100
+        assert longest_run(calls) <= 2
+
+
+def longest_run(names: list[str]) -> int:
+    """Give how often the same name came in a row, at most."""
+    return max(len(list(group)) for _, group in itertools.groupby(names))
 
 
 @pytest.mark.anyio
@@ -731,7 +957,8 @@ class TestFromWithin:
         async with open_bench(router, user_links) as bench:
             await bench.send(*numbered(4))
         assert got == []
-        assert one.statistics().waiting == 0
+        statistics = one.statistics()
+        assert (statistics.delivered, statistics.dropped, statistics.waiting) == (0, 4, 0)
 
     async def test_remove_ends_all_of_a_handler(self, user_links: Links) -> None:
         router = Router()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,21 +19,21 @@ from anycan import (
     ErrorFrame,
     Filter,
     Frame,
-    HandlerSubscription,
     Router,
     byte,
 )
 from anycan.routing import pushdown
 from anycan.routing.pushdown import PushDown
+from rig.routing import LIMIT, MARKER, all_called, open_bus, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from anycan import AnyFrame, RawEndpoint
+    from anycan import AnyFrame, RoutingFault
+    from anycan.routing.source import Source
     from rig.links import Links
+    from rig.routing import Bus
 
-LIMIT = 5.0  # seconds: that something has gone wrong
-MARKER = Frame(0x7FF)
 BUS_OFF = ErrorFrame(ErrorClass.BUS_OFF)
 RESTARTED = ErrorFrame(ErrorClass.RESTARTED)
 
@@ -42,8 +41,9 @@ RESTARTED = ErrorFrame(ErrorClass.RESTARTED)
 class RecordingSocket:
     """What a push-down tells a socket."""
 
-    def __init__(self, *, join_filters: bool = False) -> None:
-        self.options = SimpleNamespace(join_filters=join_filters)
+    def __init__(self, *joined: CanFilter) -> None:
+        self.options = SimpleNamespace(join_filters=bool(joined))
+        self.filters = SimpleNamespace(kernel=joined or None)
         self.told: list[tuple[tuple[CanFilter, ...], int]] = []
 
     def set_kernel_filters(self, filters: tuple[CanFilter, ...], errors: int) -> None:
@@ -51,6 +51,11 @@ class RecordingSocket:
 
     def lets_through(self, frame: AnyFrame) -> bool:
         return any(one.matches(frame) for one in self.told[-1][0])
+
+
+def refuse(*_: object) -> None:
+    """Be a kernel that has no room for filters."""
+    raise anycan.CanOSError(12, "no memory for filters")
 
 
 class Clock:
@@ -169,14 +174,21 @@ class TestAlone:
         push_down.tighten()
         assert is_exact(push_down)
 
-    def test_where_filters_are_joined_the_kernel_is_told_nothing(self) -> None:
-        socket = RecordingSocket(join_filters=True)
+    def test_where_filters_are_joined_the_kernel_is_told_of_error_classes_alone(self) -> None:
+        joined = CanFilter(0x003, 0x003), CanFilter(0x700, 0x700)
+        socket = RecordingSocket(*joined)
         push_down = push_down_to(socket, Filter.id(0x100))
+        push_down.add(Filter.errors(ErrorClass.BUS_OFF).cover())
         push_down.add(Filter.id(0x101).cover())
-        push_down.remove(Filter.id(0x101).cover())
+        push_down.remove(Filter.errors(ErrorClass.BUS_OFF).cover())
         push_down.refused()
         assert not push_down.possible
-        assert socket.told == []
+        assert push_down.filters == joined
+        assert {filters for filters, _ in socket.told} == {joined}
+        assert socket.told[0][1] == 0
+        assert ErrorClass.BUS_OFF in {errors for _, errors in socket.told}
+        assert push_down.errors == socket.told[-1][1] == 0
+        assert not is_exact(push_down)
 
     def test_more_than_a_socket_takes_are_widened(self) -> None:
         socket = RecordingSocket()
@@ -184,11 +196,11 @@ class TestAlone:
         identifiers = chosen.sample(range(1 << 29), 520)
         filters = [Filter.id(number, extended=True) for number in identifiers]
         push_down = push_down_to(socket, *filters[:500])
-        assert len(push_down.filters) == 500
+        assert len(socket.told[-1][0]) == 500
         assert is_exact(push_down)
         for one in filters[500:]:
             push_down.add(one.cover())
-        assert len(push_down.filters) <= 512
+        assert len(socket.told[-1][0]) <= 512
         assert not is_exact(push_down)
         frames = [Frame(number, extended=True) for number in identifiers]
         assert all(map(socket.lets_through, frames[:500]))
@@ -196,14 +208,58 @@ class TestAlone:
         for one in filters[:300]:
             push_down.remove(one.cover())
         push_down.tighten()
-        assert len(push_down.filters) == 220
+        assert len(socket.told[-1][0]) == 220
         assert is_exact(push_down)
         assert sum(map(socket.lets_through, frames)) == 220
+
+    def test_what_was_widened_is_not_tightened_in_vain(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pushdown, "FILTER_LIMIT", 30)
+            patch.setattr(pushdown, "_JOINED", 20)
+            socket = RecordingSocket()
+            filters = [
+                Filter.id(number, extended=True)
+                for number in random.Random(5).sample(range(1 << 29), 40)
+            ]
+            push_down = push_down_to(socket, *filters)
+            push_down.refused()
+            assert len(socket.told) == 1  # nothing has ended
+            # As long as nine tenths of what is past 20 are left, they would be widened just so.
+            push_down.remove(filters[0].cover())
+            push_down.refused()
+            assert len(socket.told) == 1
+            push_down.remove(filters[1].cover())
+            push_down.refused()
+            assert len(socket.told) == 2
+            for one in filters[2:10]:
+                push_down.remove(one.cover())
+            push_down.refused()
+        assert len(socket.told) == 3
+        assert len(socket.told[-1][0]) == 30
+        assert is_exact(push_down)
+
+    def test_a_kernel_that_refuses_to_tighten_is_asked_again(self) -> None:
+        socket = RecordingSocket()
+        clock = Clock()
+        one, two = Filter.id(0x100), Filter.id(0x101)
+        push_down = push_down_to(socket, one, two, clock=clock)
+        push_down.remove(two.cover())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "set_kernel_filters", refuse)
+            for ask in (push_down.refused, push_down.tighten):
+                with pytest.raises(anycan.CanOSError):
+                    ask()
+        assert not is_exact(push_down)
+        assert push_down.filters == socket.told[-1][0]  # what the kernel has
+        clock.now += 100.0
+        push_down.refused()
+        assert push_down.filters == (CanFilter(0x100, 0xC00007FF),)
+        assert is_exact(push_down)
 
     def test_many_that_are_neighbours_are_few_filters(self) -> None:
         socket = RecordingSocket()
         push_down = push_down_to(socket, *(Filter.id(number) for number in range(0x100, 0x400)))
-        assert set(push_down.filters) == {
+        assert set(socket.told[-1][0]) == {
             CanFilter(0x100, 0xC0000700),
             CanFilter(0x200, 0xC0000600),
         }
@@ -225,7 +281,7 @@ class TestAlone:
         socket = RecordingSocket()
         wanted: list[Filter] = []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pushdown, "LIMIT", 6)
+            patch.setattr(pushdown, "FILTER_LIMIT", 6)
             patch.setattr(pushdown, "_JOINED", 4)
             push_down = push_down_to(socket)
             frames = [Frame(identifier) for identifier in range(64)]
@@ -244,7 +300,7 @@ class TestAlone:
 
     def test_what_was_widened_is_not_exact(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pushdown, "LIMIT", 5)
+            patch.setattr(pushdown, "FILTER_LIMIT", 5)
             patch.setattr(pushdown, "_JOINED", 4)
             socket = RecordingSocket()
             identifiers = [2, 7, 9, 14, 16, 19, 20, 26, 31]  # of which three cubes are made
@@ -254,58 +310,55 @@ class TestAlone:
         assert not push_down.exact
 
 
-class Bench:
-    """A router that runs on an endpoint, and another endpoint to send from."""
+class KernelBench:
+    """A router that runs, and what the kernel lets through to it."""
 
-    def __init__(self, router: Router, can: RawEndpoint, other: RawEndpoint) -> None:
+    def __init__(self, router: Router, bus: Bus, network: anycan.Network) -> None:
         self.router = router
-        self.can = can
-        self.other = other
+        self.can = bus.can
+        self.other = bus.other
+        self._name = bus.name
+        assert isinstance(network, anycan.UserNetwork)
+        self._network = network
+        self._markers = 0
+
+    @property
+    def source(self) -> Source:
+        (source,) = self.router._core._sources
+        return source
 
     @property
     def filters(self) -> set[str]:
         """The kernel's filters as they are now, the marker's left out."""
-        (source,) = self.router._core._sources
-        return {str(one) for one in source.push_down.filters} - {"7FF:C00007FF"}
+        filters = self.source.push_down.filters
+        assert filters is not None
+        return {str(one) for one in filters} - {"7FF:C00007FF"}
 
     @property
     def arrived(self) -> int:
         """How many frames the kernel let through, the marker left out."""
         statistics = self.can.statistics()
-        return statistics.received + statistics.filtered - self.markers
+        return statistics.received + statistics.filtered - self._markers
 
-    markers = 0
+    def inject(self, *frames: AnyFrame) -> None:
+        """Have frames come, error frames among them."""
+        for frame in frames:
+            self._network.inject(self._name, frame)
 
     async def send(self, *frames: AnyFrame) -> None:
         """Receive frames, and wait until handlers have been called with all of them."""
-        name = self.can.extra(anycan.RawAttribute.interface)
-        network = self.can.extra(anycan.RawAttribute.network)
-        assert name is not None
-        assert isinstance(network, anycan.UserNetwork)
         with anyio.fail_after(LIMIT):
             async with self.router.subscribe(Filter.id(MARKER.id)) as marker:
-                for frame in [*frames, MARKER]:
-                    network.inject(name, frame)
+                self.inject(*frames, MARKER)
                 await marker.receive()
-            while any(
-                isinstance(one, HandlerSubscription) and one.statistics().waiting
-                for one in self.router.subscriptions
-            ):
-                await checkpoint()
-        self.markers += 1
+        await all_called(self.router)
+        self._markers += 1
 
 
 @asynccontextmanager
-async def open_bench(router: Router, links: Links, **options: Any) -> AsyncIterator[Bench]:
-    name, network = links.add(), links.network
-    async with (
-        anycan.open_raw(name, network=network, **options) as can,
-        anycan.open_raw(name, network=network) as other,
-        anyio.create_task_group() as tasks,
-    ):
-        await tasks.start(router.run, can)
-        yield Bench(router, can, other)
-        router.stop()
+async def open_bench(router: Router, links: Links, **options: Any) -> AsyncIterator[KernelBench]:
+    async with open_bus(links, **options) as bus, running(router, bus.can):
+        yield KernelBench(router, bus, links.network)
 
 
 ONE, TWO, THREE = Frame(0x100), Frame(0x101), Frame(0x102)
@@ -449,17 +502,49 @@ class TestRouted:
             router.stop()
         assert got == [Frame(0x103)]
 
-    async def test_with_joined_filters_the_endpoints_own_error_classes_are_explained(
+    async def test_with_joined_filters_error_frames_come_as_they_are_asked_for(
         self, user_links: Links
     ) -> None:
         router = Router()
-        router.add(Filter.errors(ErrorClass.BUS_OFF), print)
-        joined = [CanFilter(0x003, 0x003), CanFilter(0x700, 0x700)]
-        async with open_bench(
-            router, user_links, filters=joined, join_filters=True, errors=ErrorClass.RESTARTED
-        ):
+        got: list[AnyFrame] = []
+        one = router.add(Filter.errors(ErrorClass.BUS_OFF), got.append)
+        joined = [CanFilter(0x700, 0x700)]  # one: past several, the kernel lets no error frame by
+        options: dict[str, Any] = {"filters": joined, "join_filters": True}
+        async with open_bench(router, user_links, errors=ErrorClass.RESTARTED, **options) as bench:
             (explained,) = router.explain().endpoints
-            assert explained.errors == ErrorClass.RESTARTED
+            assert explained.errors == ErrorClass.BUS_OFF
+            assert explained.kernel_filters == tuple(joined)
+            await bench.send(BUS_OFF, RESTARTED, ONE)
+            assert got == [BUS_OFF]
+            assert bench.arrived == 1
+            one.close()
+            async with router.subscribe(Filter.errors(ErrorClass.RESTARTED)) as restarts:
+                await bench.send(BUS_OFF, RESTARTED)
+                assert await restarts.receive_many() == [RESTARTED]
+            router.stop()
+            bench.inject(BUS_OFF, RESTARTED)
+            with anyio.fail_after(LIMIT):
+                assert await bench.can.receive() == RESTARTED  # its own again
+        assert got == [BUS_OFF]
+
+    @pytest.mark.parametrize("joined", [False, True])
+    async def test_error_frames_are_for_those_who_name_them(
+        self, user_links: Links, joined: bool
+    ) -> None:
+        router = Router()
+        unasked: list[AnyFrame] = []
+        asked: list[AnyFrame] = []
+        name = user_links.add()
+        for wanted in (None, ~Filter.id(0x123), Filter.interface(name), Filter.all()):
+            router.add(wanted, unasked.append)
+        router.add(Filter.errors(ErrorClass.BUS_OFF), asked.append)
+        options: dict[str, Any] = {"filters": [CanFilter(0x7FF, 0x7FF)], "join_filters": True}
+        if not joined:
+            options = {"filters": Filter.id(MARKER.id) | Filter.errors()}
+        async with open_bench(router, user_links, errors=ErrorClass.ALL, **options) as bench:
+            await bench.send(BUS_OFF, RESTARTED)
+        assert set(unasked) == {MARKER}
+        assert asked == [BUS_OFF]
 
     async def test_more_subscriptions_than_kernel_filters(
         self, user_links: Links, monkeypatch: pytest.MonkeyPatch
@@ -507,11 +592,8 @@ class TestRouted:
         self, user_links: Links, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         router = Router()
-
-        def refuse(*_: object) -> None:
-            raise anycan.CanOSError(12, "no memory for filters")
-
-        async with open_bridge(router, user_links) as (bench, source):
+        async with open_bench(router, user_links) as bench:
+            source = bench.source
             with monkeypatch.context() as patch:
                 patch.setattr(source.feed.socket, "set_kernel_filters", refuse)
                 with pytest.raises(anycan.CanOSError):
@@ -521,9 +603,44 @@ class TestRouted:
             await bench.send(ONE)
             assert router.statistics().taken == 1  # the marker
 
-
-@asynccontextmanager
-async def open_bridge(router: Router, links: Links) -> AsyncIterator[tuple[Bench, Any]]:
-    """Give the router's side of the endpoint too."""
-    async with open_bench(router, links) as bench:
-        yield bench, router._core._sources[0]
+    async def test_a_kernel_that_refuses_to_tighten_is_told_of_and_nothing_is_lost(
+        self, user_links: Links, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        got: list[AnyFrame] = []
+        others: list[AnyFrame] = []
+        router.add(Filter.id(0x100), got.append)
+        async with (
+            open_bench(router, user_links) as bench,
+            router.subscribe(Filter.id(0x103)) as last,
+        ):
+            source = bench.source
+            monkeypatch.setattr(source.push_down, "_clock", Clock())  # it is never too soon
+            ended = router.add(Filter.id(0x101), print)
+            ended.close()
+            with monkeypatch.context() as patch:
+                patch.setattr(source.feed.socket, "set_kernel_filters", refuse)
+                # What nobody takes is in the midst of what somebody does.
+                for count in (1, 2):
+                    bench.inject(*[Frame(0x100, b"\x01"), TWO, Frame(0x100, b"\x02")] * 2)
+                    bench.inject(Frame(0x103))
+                    with anyio.fail_after(LIMIT):
+                        await last.receive()
+                    await all_called(router)
+                    assert got == [Frame(0x100, b"\x01"), Frame(0x100, b"\x02")] * 2 * count
+            assert faults
+            for fault in faults:
+                assert isinstance(fault.error, anycan.CanOSError)
+                assert (fault.subscription, fault.frames) == (None, ())
+                assert fault.action == "goes on"
+                assert fault.interface == source.interface
+            told = len(faults)
+            router.add(Filter.id(0x102), others.append)
+            got.clear()
+            await bench.send(ONE, TWO, THREE)
+            assert (got, others) == ([ONE], [THREE])
+            assert len(faults) == told
+            filters = source.push_down.filters
+            assert filters is not None
+            assert not any(one.matches(TWO) for one in filters)  # it has tightened after all

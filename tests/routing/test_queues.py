@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+import functools
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,43 +15,20 @@ from hypothesis import strategies as st
 import anycan
 from anycan import Filter, Frame, Router, SubscriptionOverflowError
 from anycan.routing.queues import QUEUES, BlockingQueue, FrameQueue
+from rig.routing import LIMIT, MARKER, numbered, open_bus, running, send_and_pass, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from anycan import AnyFrame, FrameSubscription, RawEndpoint
+    from anycan import AnyFrame, FrameSubscription
     from anycan.routing.queues import Overflow
     from rig.links import Links
 
-LIMIT = 5.0  # seconds: that something has gone wrong
-MARKER = Frame(0x7FF)
 
-
-def numbered(count: int, start: int = 0, identifier: int = 0x100) -> list[AnyFrame]:
-    return [Frame(identifier, bytes([number])) for number in range(start, start + count)]
-
-
-@asynccontextmanager
-async def running(router: Router, *endpoints: RawEndpoint) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(router.run, *endpoints)
-        yield
-        router.stop()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the others run until something is so."""
-    with anyio.fail_after(LIMIT):
-        while not condition():
-            await checkpoint()
-
-
-async def send_and_pass(router: Router, other: RawEndpoint, frames: list[AnyFrame]) -> None:
-    """Send frames, and wait until all of them are in the queues of those who take them."""
-    with anyio.fail_after(LIMIT):
-        async with router.subscribe(Filter.id(MARKER.id)) as marker:
-            await other.send_many([*frames, MARKER])
-            await marker.receive()
+def blocking(capacity: int, *, waiting: int) -> BlockingQueue:
+    """Give a queue that blocks, in which frames wait."""
+    queue = BlockingQueue(capacity, [])
+    for frame in numbered(waiting):
+        queue.put(frame)
+    return queue
 
 
 class TestAlone:
@@ -159,7 +137,7 @@ class TestAlone:
         assert queue.overflowed
 
     @pytest.mark.parametrize("policy", QUEUES)
-    def test_one_that_is_closed_takes_no_more(self, policy: str) -> None:
+    def test_one_that_is_closed_takes_no_more_and_counts_what_comes(self, policy: str) -> None:
         queue = QUEUES[policy](2, [])
         for identifier in (1, 2):
             queue.put(Frame(identifier))
@@ -167,8 +145,25 @@ class TestAlone:
         for identifier in (1, 2, 3):
             queue.put(Frame(identifier))
         assert not queue.items
-        assert queue.dropped == 2
+        assert queue.dropped == 5
         assert queue.most_waiting == 2
+
+    @pytest.mark.parametrize("policy", QUEUES)
+    def test_one_that_is_opened_again_takes_frames_again(self, policy: str) -> None:
+        queue = QUEUES[policy](2, [])
+        for frame in numbered(2):
+            queue.put(frame)
+        queue.close()
+        queue.put(MARKER)
+        queue.open(2)
+        assert queue.most_waiting >= 1
+        dropped = queue.dropped
+        frames = [Frame(1), Frame(2)]
+        for frame in frames:
+            queue.put(frame)
+        assert queue.take_many() == frames
+        assert queue.dropped == dropped
+        assert queue.most_waiting == 2 if policy != "latest_per_id" else 1
 
     @pytest.mark.parametrize("policy", QUEUES)
     def test_it_asks_to_be_woken_once_for_all_that_comes(self, policy: str) -> None:
@@ -190,10 +185,9 @@ class TestAlone:
         queue.put(MARKER)
         assert ready == [queue]
 
-    @pytest.mark.parametrize("way", ["take", "take_many", "take_many(1)", "drop_all"])
-    def test_a_held_source_is_told_once_of_room(self, way: str) -> None:
-        queue = QUEUES["block"](2, [])
-        assert isinstance(queue, BlockingQueue)
+    @pytest.mark.parametrize("way", ["take", "take_many", "take_many(1)", "drop_all", "close"])
+    def test_a_source_in_line_is_told_of_room(self, way: str) -> None:
+        queue = blocking(2, waiting=2)
         told: list[str] = []
 
         def resume() -> None:
@@ -202,11 +196,9 @@ class TestAlone:
         def resume_other() -> None:
             told.append("other")
 
-        for frame in numbered(2):
-            queue.put(frame)
-        queue.hold(resume)
-        queue.hold(resume_other)
-        queue.hold(resume)
+        for one in (resume, resume_other, resume):
+            assert queue.room_for(one, wait=True) == 0
+        assert told == []
         match way:
             case "take":
                 queue.take()
@@ -214,11 +206,69 @@ class TestAlone:
                 queue.take_many()
             case "take_many(1)":
                 queue.take_many(1)
-            case _:
+            case "drop_all":
                 queue.drop_all()
-        assert told == ["one", "other"]
-        queue.drop_all()
-        assert told == ["one", "other"]
+            case _:
+                queue.close()
+        assert set(told) == {"one"}  # whose turn it is, and which tells the next one when it reads
+
+    def test_sources_come_in_turn_each_with_a_share(self) -> None:
+        queue = blocking(6, waiting=6)
+        told: list[int] = []
+        sources = [functools.partial(told.append, number) for number in range(3)]
+        for one in sources:
+            assert queue.room_for(one, wait=True) == 0
+        queue.take_many()
+        assert told == [0]
+        assert queue.room_for(sources[2], wait=True) == 0  # it is not its turn
+        assert queue.room_for(sources[0], wait=True) == 2  # of 6 that 3 want
+        assert told[1:] == [0, 1]
+        for frame in numbered(2):
+            queue.put(frame)
+        assert queue.room_for(sources[0], wait=True) == 0  # now it is the last one in line
+        assert queue.room_for(sources[1], wait=True) == 2  # of 4 that two others want as well
+        for frame in numbered(2):
+            queue.put(frame)
+        assert queue.room_for(sources[2], wait=True) == 1
+        queue.put(MARKER)
+        assert queue.room_for(sources[0], wait=True) == 1  # it is alone, and has what is left
+
+    def test_a_share_is_one_frame_at_least(self) -> None:
+        queue = blocking(1, waiting=1)
+        told: list[int] = []
+        sources = [functools.partial(told.append, number) for number in range(3)]
+        for one in sources:
+            queue.room_for(one, wait=True)
+        queue.take()
+        assert queue.room_for(sources[0], wait=True) == 1
+
+    def test_one_that_does_not_wait_is_not_put_in_line(self) -> None:
+        queue = blocking(1, waiting=1)
+        told: list[str] = []
+        assert queue.room_for(lambda: told.append("one"), wait=False) == 0
+        queue.take()
+        assert told == []
+
+    def test_one_that_does_not_wait_takes_no_room_of_those_in_line(self) -> None:
+        queue = blocking(2, waiting=2)
+        told: list[str] = []
+        queue.room_for(lambda: told.append("in line"), wait=True)
+        queue.take()
+        assert queue.room_for(lambda: told.append("other"), wait=False) == 0
+        assert set(told) == {"in line"}
+
+    def test_one_that_reads_no_more_gives_its_turn_away(self) -> None:
+        queue = blocking(1, waiting=1)
+        told: list[int] = []
+        sources = [functools.partial(told.append, number) for number in range(2)]
+        queue.release(sources[0])  # it is not in line: that is no error
+        assert told == []
+        for one in sources:
+            queue.room_for(one, wait=True)
+        queue.take()
+        queue.release(sources[0])
+        assert told == [0, 1]
+        assert queue.room_for(sources[1], wait=True) == 1
 
     def test_a_source_that_reads_more_than_there_is_room_for_is_a_defect(self) -> None:
         queue = QUEUES["block"](1, [])
@@ -270,7 +320,7 @@ class TestRouted:
             router.subscribe(Filter.id(0x100), capacity=capacity, overflow=policy) as full,
             router.subscribe(Filter.id(0x100)) as roomy,
         ):
-            await send_and_pass(router, other, frames)
+            await send_and_pass(router, other, *frames)
             assert await roomy.receive_many() == frames
             statistics = full.statistics()
             assert statistics.waiting == len(left)
@@ -291,7 +341,7 @@ class TestRouted:
             router.subscribe(Filter.range(1, 3), overflow="latest_per_id") as latest,
         ):
             values = [(1, b"a"), (2, b"b"), (1, b"c"), (3, b"d"), (2, b"e"), (2, b"f")]
-            await send_and_pass(router, other, [Frame(*value) for value in values])
+            await send_and_pass(router, other, *[Frame(*value) for value in values])
             assert latest.statistics().dropped == 3
             assert await latest.receive_many() == [Frame(1, b"c"), Frame(3, b"d"), Frame(2, b"f")]
 
@@ -306,7 +356,7 @@ class TestRouted:
             router.subscribe(Filter.id(0x100), name="strict", capacity=2, overflow="raise") as full,
             router.subscribe(Filter.id(0x100)) as roomy,
         ):
-            await send_and_pass(router, other, frames)
+            await send_and_pass(router, other, *frames)
             assert await full.receive() == frames[0]
             assert full.receive_nowait() == frames[1]
             for receive in (full.receive, full.receive_many):
@@ -317,7 +367,7 @@ class TestRouted:
             statistics = full.statistics()
             assert (statistics.delivered, statistics.dropped, statistics.waiting) == (2, 3, 0)
             assert await roomy.receive_many() == frames  # the others go on
-            await send_and_pass(router, other, numbered(1, 5))
+            await send_and_pass(router, other, *numbered(1, 5))
             assert await roomy.receive_many() == numbered(1, 5)
             assert full.statistics().dropped == 4
 
@@ -345,7 +395,7 @@ class TestRouted:
         ):
             tasks.start_soon(receive, full)
             await until(lambda: full.queue.awaited)
-            await send_and_pass(router, other, numbered(5))
+            await send_and_pass(router, other, *numbered(5))
             await until(lambda: ended)
         assert received == numbered(2)
         assert len(ended) == 1
@@ -404,8 +454,11 @@ class TestBlocking:
                 if not before:
                     await other.send_many(frames)
                 for position in range(20):
-                    await until(lambda: held(slow) or passed() == 20)
-                    assert passed() == min(position + capacity, 20)
+                    expected = min(position + capacity, 20)
+                    await until(lambda expected=expected: passed() == expected)  # type: ignore[misc]
+                    for _ in range(3):
+                        await checkpoint()  # in which no more comes
+                    assert passed() == expected
                     assert await slow.receive() == frames[position]
         statistics = slow.statistics()
         assert statistics.high_water == capacity
@@ -533,3 +586,120 @@ class TestBlocking:
             with anyio.fail_after(LIMIT):
                 rest = [await can.receive() for _ in range(3 - passed)]
             assert rest == numbered(3 - passed, passed)
+
+    @pytest.mark.parametrize("batch", [False, True])
+    @pytest.mark.parametrize("capacity", [1, 8])
+    async def test_busy_endpoints_are_read_in_turn(
+        self, user_links: Links, capacity: int, batch: bool
+    ) -> None:
+        router = Router()
+        got: list[AnyFrame] = []
+
+        async def slow(given: Any) -> None:
+            await checkpoint()
+            got.extend(given if batch else [given])
+
+        router.add(Filter.id(0x100), slow, capacity=capacity, overflow="block", batch=batch)
+        async with AsyncExitStack() as stack:
+            buses = [await stack.enter_async_context(open_bus(user_links)) for _ in range(3)]
+            for bus in buses:
+                await bus.other.send_many(numbered(150))
+            await stack.enter_async_context(running(router, *(bus.can for bus in buses)))
+            await until(lambda: len(got) == 450)
+        read = dict.fromkeys((bus.name for bus in buses), 0)
+        for frame in got[:300]:  # as long as all of them are busy, if they come in turn
+            assert frame.interface is not None
+            read[frame.interface] += 1
+            assert max(read.values()) - min(read.values()) <= 2 * capacity
+        for name in read:
+            assert [one for one in got if one.interface == name] == numbered(150)
+
+    async def test_two_that_block_and_two_busy_endpoints(self, user_links: Links) -> None:
+        router = Router()
+        got: dict[str, list[AnyFrame]] = {"one": [], "two": []}
+
+        def add(name: str, capacity: int, turns: int) -> None:
+            async def slow(frame: AnyFrame) -> None:
+                for _ in range(turns):
+                    await checkpoint()
+                got[name].append(frame)
+
+            router.add(Filter.id(0x100), slow, capacity=capacity, overflow="block")
+
+        add("one", 3, 1)
+        add("two", 5, 4)
+        async with (
+            open_bus(user_links) as first,
+            open_bus(user_links) as second,
+            running(router, first.can, second.can),
+        ):
+            for bus in (first, second):
+                await bus.other.send_many(numbered(100))
+            await until(lambda: len(got["one"]) == len(got["two"]) == 200)
+        for taken in got.values():
+            for bus in (first, second):
+                assert [one for one in taken if one.interface == bus.name] == numbered(100)
+        assert router.statistics().dropped == 0
+
+    @pytest.mark.parametrize("way", ["closed", "removed"])
+    async def test_an_endpoint_that_ends_while_it_is_held_up_lets_others_go_on(
+        self, user_links: Links, way: str
+    ) -> None:
+        router = Router(on_fault=lambda _: None)
+        async with (
+            open_bus(user_links) as first,
+            open_bus(user_links) as second,
+            running(router, first.can, second.can),
+            router.subscribe(Filter.id(0x100), capacity=1, overflow="block") as slow,
+        ):
+            await first.other.send_many(numbered(3))
+            await until(lambda: len(held(slow)) == 1)
+            await second.other.send_many(numbered(10))
+            await until(lambda: len(held(slow)) == 2)
+            if way == "closed":
+                await first.can.aclose()
+            else:
+                user_links.remove(first.name)
+            received: list[AnyFrame] = []
+            with anyio.fail_after(LIMIT):
+                while len([one for one in received if one.interface == second.name]) < 10:
+                    received.append(await slow.receive())
+        assert [one for one in received if one.interface == second.name] == numbered(10)
+
+    async def test_an_endpoint_that_waits_for_another_queue_for_ever_holds_up_nobody(
+        self, user_links: Links
+    ) -> None:
+        router = Router()
+        got: list[AnyFrame] = []
+        router.add(Filter.id(0x100), got.append, capacity=2, overflow="block")
+        async with open_bus(user_links) as stuck, open_bus(user_links) as free:
+            wanted = Filter.interface(stuck.name)
+            async with (
+                running(router, stuck.can, free.can),
+                router.subscribe(wanted, capacity=1, overflow="block") as nobody_reads,
+            ):
+                await stuck.other.send_many(numbered(10))
+                await until(lambda: held(nobody_reads))
+                await free.other.send_many(numbered(100))
+                await until(lambda: len(got) == 101)
+                assert nobody_reads.statistics().waiting == 1
+        assert [one for one in got if one.interface == free.name] == numbered(100)
+
+    async def test_one_of_another_interface_does_not_hold_up_an_endpoint(
+        self, user_links: Links
+    ) -> None:
+        router = Router()
+        got: list[AnyFrame] = []
+        async with open_bus(user_links) as one, open_bus(user_links) as two:
+            router.add(Filter.interface(two.name), got.append)
+            wanted = Filter.interface(one.name)
+            async with (
+                running(router, one.can, two.can),
+                router.subscribe(wanted, capacity=1, overflow="block") as slow,
+            ):
+                await one.other.send_many(numbered(3))
+                await until(lambda: held(slow))
+                await two.other.send_many(numbered(100))
+                await until(lambda: len(got) == 100)
+                assert slow.statistics().waiting == 1
+        assert got == numbered(100)

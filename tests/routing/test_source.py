@@ -10,7 +10,16 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 import anycan
-from anycan import ErrorClass, ErrorFrame, Filter, Frame, HandlerSubscription, Router, byte
+from anycan import (
+    CanFilter,
+    ErrorClass,
+    ErrorFrame,
+    Filter,
+    Frame,
+    HandlerSubscription,
+    Router,
+    byte,
+)
 from anycan.routing.source import Source
 
 if TYPE_CHECKING:
@@ -49,41 +58,25 @@ def takers_of(source: Source, frame: AnyFrame) -> set[object]:
 
 
 class TestRoom:
-    async def test_a_batch_where_nobody_blocks(self, user_links: Links) -> None:
-        async with open_source(user_links, [stream(capacity=1)]) as (source, _):
-            assert source.room() == 128
-
-    async def test_the_least_room_of_those_that_block(self, user_links: Links) -> None:
-        small = stream(capacity=2, overflow="block")
-        large = stream(capacity=300, overflow="block")
-        async with open_source(user_links, [large]) as (source, _):
-            assert source.room() == 128
+    async def test_what_its_queues_have_room_for(self, user_links: Links) -> None:
+        small = stream(capacity=20, overflow="block")
+        async with open_source(user_links, [stream(capacity=30)]) as (source, _):
+            assert source.room(wait=False) == 128
+            assert source.burst() == 30
             source.add(small)
-            assert source.room() == 2
-            small.queue.put(Frame(1))
-            assert source.room() == 1
-            small.queue.put(Frame(1))
-            assert source.room() == 0
-            small.queue.take()
-            assert source.room() == 1
+            assert source.room(wait=False) == source.burst() == 20
             source.remove(small)
-            assert source.room() == 128
+            assert source.room(wait=False) == 128
+            assert source.burst() == 30
 
-    @pytest.mark.parametrize(
-        ("capacities", "burst"),
-        [((), 512), ((1024,), 512), ((200, 40), 40), ((1, 40), 40), ((1, 2), 512)],
-    )
-    async def test_a_burst_is_no_more_than_a_queue_for_more_than_a_few_takes(
-        self, user_links: Links, capacities: tuple[int, ...], burst: int
-    ) -> None:
-        added = [stream(capacity=capacity) for capacity in capacities]
-        async with open_source(user_links) as (source, _):
-            for one in added:
-                source.add(one)
-            assert source.burst() == burst
-            for one in added:
-                source.remove(one)
-            assert source.burst() == 512
+    async def test_queues_of_what_can_never_come_are_not_looked_at(self, user_links: Links) -> None:
+        elsewhere = stream(Filter.interface("other9"), capacity=20, overflow="block")
+        errors = stream(Filter.errors(), capacity=50, overflow="block")
+        async with open_source(user_links, [elsewhere]) as (source, _):
+            assert source.room(wait=False) == 128
+            assert source.burst() == 1024
+            source.add(errors)
+            assert source.room(wait=False) == source.burst() == 50
 
 
 class TestMatching:
@@ -109,7 +102,7 @@ class TestMatching:
             assert takers_of(source, Frame(1, interface=source.interface)) == {mine.taker}
             assert takers_of(source, Frame(2, interface=source.interface)) == set()
             # The kernel is not asked for what can never come.
-            assert [str(one) for one in source.push_down.filters] == ["001:C00007FF"]
+            assert source.push_down.filters == (CanFilter(0x001, 0xC00007FF),)
             assert source.push_down.exact
 
     async def test_what_the_endpoint_was_opened_with_holds(self, user_links: Links) -> None:

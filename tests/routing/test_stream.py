@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,57 +11,14 @@ from anyio.lowlevel import checkpoint
 
 import anycan
 from anycan import Filter, Frame, Router, RoutingError
+from rig.routing import LIMIT, numbered, open_bench, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from anycan import AnyFrame, FrameSubscription, RawEndpoint
+    from anycan import AnyFrame, FrameSubscription
     from rig.links import Links
 
-LIMIT = 5.0  # seconds: that something has gone wrong
-MARKER = Frame(0x7FF)
 
 pytestmark = pytest.mark.anyio
-
-
-def numbered(count: int, start: int = 0) -> list[AnyFrame]:
-    return [Frame(0x100, bytes([number])) for number in range(start, start + count)]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the others run until something is so."""
-    with anyio.fail_after(LIMIT):
-        while not condition():
-            await checkpoint()
-
-
-class Bench:
-    """A router that runs on an endpoint, and another endpoint to send from."""
-
-    def __init__(self, router: Router, can: RawEndpoint, other: RawEndpoint) -> None:
-        self.router = router
-        self.can = can
-        self.other = other
-
-    async def send(self, *frames: AnyFrame) -> None:
-        """Send frames, and wait until all of them are in the queues of those who take them."""
-        with anyio.fail_after(LIMIT):
-            async with self.router.subscribe(Filter.id(MARKER.id)) as marker:
-                await self.other.send_many([*frames, MARKER])
-                await marker.receive()
-
-
-@asynccontextmanager
-async def open_bench(router: Router, links: Links) -> AsyncIterator[Bench]:
-    name, network = links.add(), links.network
-    async with (
-        anycan.open_raw(name, network=network) as can,
-        anycan.open_raw(name, network=network) as other,
-        anyio.create_task_group() as tasks,
-    ):
-        await tasks.start(router.run, can)
-        yield Bench(router, can, other)
-        router.stop()
 
 
 async def receive_until_end(stream: FrameSubscription) -> list[AnyFrame]:
@@ -271,7 +227,8 @@ class TestEnd:
             router.subscribe(Filter.id(0x100)) as stream,
         ):
             await bench.send(*numbered(4))
-            assert stream.statistics().waiting == 0
+            statistics = stream.statistics()
+            assert (statistics.delivered, statistics.dropped, statistics.waiting) == (0, 4, 0)
             with pytest.raises(anyio.ClosedResourceError):
                 await stream.receive()
 

@@ -447,6 +447,30 @@ class TestRest:
         assert socket.receive() == [Frame(1)]
         assert (socket.received, socket.filtered) == (1, 1)
 
+    @pytest.mark.parametrize("interface", ["vcan0", None])
+    def test_a_function_that_raises_is_told_of_once(
+        self, open_socket: Open, caplog: pytest.LogCaptureFixture, interface: str | None
+    ) -> None:
+        wanted = Filter.where(lambda frame: 1 / frame.id)
+        socket, sender = open_socket(interface, filters=wanted), open_socket()
+        for _ in range(3):
+            sender.send([Frame(0, b"\1"), Frame(0, b"\2"), Frame(1)])
+            assert socket.receive() == [Frame(1)]
+        assert (socket.received, socket.filtered) == (3, 6)
+        (record,) = caplog.records
+        assert (record.name, record.levelname) == ("anycan.sockets", "ERROR")
+        assert record.exc_info is not None
+        assert isinstance(record.exc_info[1], ZeroDivisionError)
+        assert record.getMessage() == (
+            f"{interface or 'all interfaces'}: a filter's function failed, and the frame is not"
+            " received (more of the same is not logged): ZeroDivisionError: division by zero,"
+            " called with 000#01"
+        )
+        other = open_socket(interface, filters=wanted)
+        sender.send([Frame(0)])
+        assert other.receive() == []
+        assert len(caplog.records) == 2  # once for each socket
+
     def test_filters_change_between_both_kinds(self, open_socket: Open) -> None:
         socket, sender = open_socket(filters=byte(0) == 1), open_socket()
         for filters, expected, filtered in (

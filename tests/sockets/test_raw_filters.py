@@ -170,7 +170,19 @@ class TestJoined:
         assert resolved.kernel == (CanFilter(0, 1), CanFilter(2, 2), CanFilter(2, 0xC00007FF))
         assert resolved.rest is None
 
-    @pytest.mark.parametrize("filters", [PAYLOAD, [CanFilter(0, 1), PAYLOAD], SCATTERED])
+    @pytest.mark.parametrize(
+        "filters",
+        [
+            PAYLOAD,
+            [CanFilter(0, 1), PAYLOAD],
+            SCATTERED,
+            # Several of the kernel's, of which a frame can pass one at most, or need not pass all.
+            Filter.range(0x0FF, 0x180),
+            [Filter.range(0x0FF, 0x180), ~Filter.id(0x123)],
+            [CanFilter(0, 1), Filter.id(2) | Filter.id(5)],
+            Filter.none(),
+        ],
+    )
     def test_what_it_cannot(self, filters: Any) -> None:
         with pytest.raises(
             FilterError, match=r"write what is to hold together as one filter, a & b"

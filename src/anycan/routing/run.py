@@ -45,6 +45,7 @@ class RouterRun:
         self._clock = anyio.current_time if loop is None else loop.time
         self._deadline = math.inf
         self._handlers: TaskGroup | None = None
+        self._admits = True  # the group takes new handlers: it has not begun to end
 
     async def run(self, sources: Sequence[Source], task_status: TaskStatus[None]) -> None:
         """Run the handlers, until the end."""
@@ -56,7 +57,10 @@ class RouterRun:
                     for subscription in list(self._core.subscriptions):
                         self.admit(subscription)
                     task_status.started()
-                    await self._ending.wait()
+                    try:
+                        await self._ending.wait()
+                    finally:
+                        self._admits = False
                     # The group ends when the handlers have, or at the deadline.
             finally:
                 self._handlers = None
@@ -68,7 +72,7 @@ class RouterRun:
         if self._handlers is None:
             return  # run() does it for all
         subscription.started()
-        if self._ending.is_set():
+        if self._ending.is_set() or not self._admits:
             subscription.finish(drain=self.drains)  # there is nothing to come any more
         elif isinstance(subscription, HandlerSubscription):
             self._handlers.start_soon(subscription.run, name=subscription.name)
