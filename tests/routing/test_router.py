@@ -559,10 +559,6 @@ class TestSending:
             assert reply == Frame(0x7E8, b"\x01")
             assert every.statistics().dropped >= 1497
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="a source that is held up cannot catch up, and hands the late reply on afterwards",
-    )
     async def test_a_late_reply_behind_a_queue_that_blocks(self, user_links: Links) -> None:
         router, server = Router(), Router()
         answering(server)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anycan.sockets.raw import RawSocket
 
 
-_BURSTS: Final = 32
+_BURSTS: Final = 8
 
 
 class FeedSink(Protocol):
@@ -172,18 +172,19 @@ class Feed:
             sink.wake(in_callback=in_callback)
         return True
 
-    def catch_up(self) -> None:
-        """Hand on, in a task, what waits now; within bounds."""
+    def catch_up(self) -> bool:
+        """Hand on, in a task, what waits now, within bounds; tell whether that was all."""
         for _ in range(_BURSTS):
+            if not self._open:
+                return True
             try:
-                if self._delivering or not self._open:
-                    break
-                if not self._read(in_callback=False, wait=False):
-                    break
+                if self._delivering or not self._read(in_callback=False, wait=False):
+                    return False
             except BlockingIOError:
-                break
+                return True
             except CanOSError as error:
                 self._note(error)
+        return False
 
     def _read_batch(self, room: int) -> int:
         """Read and deliver what one call gives; give how much, where more may wait, or 0."""

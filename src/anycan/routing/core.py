@@ -136,10 +136,10 @@ class RouterCore:
         for source in self._sources:
             source.close()
 
-    def catch_up(self) -> None:
-        """Hand on what has come by now."""
-        for source in list(self._sources):
-            source.feed.catch_up()
+    def catch_up(self) -> bool:
+        """Hand on what has come by now; tell whether that was all."""
+        behind = [source for source in self._sources if source.open and not source.feed.catch_up()]
+        return not behind
 
     @property
     def has_sources(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import anyio
@@ -22,7 +24,7 @@ from anycan.routing.stream import FrameSubscription
 from anycan.routing.subscription import check_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import TypeVar
 
     from anyio.abc import TaskStatus
@@ -255,11 +257,8 @@ class Router:
             FilterError: As :meth:`add`.
         """
         with anyio.fail_after(timeout):
-            self._core.catch_up()  # with what came before
-            async with self.subscribe(
-                filter, name="wait_for", capacity=1, overflow="drop_newest"
-            ) as frames:
-                return await frames.receive()
+            async with self._from_now_on(filter, "wait_for") as receive:
+                return await receive()
 
     def remove(self, handler: object) -> None:
         """End every subscription of a handler or a protocol.
@@ -392,12 +391,31 @@ class Router:
             ...     return await router.request(Frame(0x7E0, bytes([2, 1, 12])), Filter.id(0x7E8))
         """
         with anyio.fail_after(timeout):
-            self._core.catch_up()  # with what came before, such as late replies
-            async with self.subscribe(
-                reply, name="request", capacity=1, overflow="drop_newest"
-            ) as frames:
+            async with self._from_now_on(reply, "request") as receive:
                 await self.send(frame, interface=interface)
-                return await frames.receive()
+                return await receive()
+
+    @asynccontextmanager
+    async def _from_now_on(
+        self, wanted: FilterArgument | None, name: str
+    ) -> AsyncIterator[Callable[[], Awaitable[AnyFrame]]]:
+        """Subscribe to what comes from now on; give what waits for the first of it."""
+        # What came before, such as a late reply, is handed on first, to others. Of a source that is
+        # held up it cannot be, and is told by its stamp.
+        since = None if self._core.catch_up() else time_ns()
+        capacity = 1 if since is None else _CAPACITY
+        async with self.subscribe(
+            wanted, name=name, capacity=capacity, overflow="drop_newest"
+        ) as frames:
+
+            async def receive() -> AnyFrame:
+                while True:
+                    frame = await frames.receive()
+                    stamp = frame.timestamp_ns
+                    if since is None or stamp is None or stamp >= since:
+                        return frame
+
+            yield receive
 
     # What it tells
 

@@ -119,6 +119,11 @@ class Source:
         if isinstance(subscription, QueuedSubscription):
             self._room.remove(subscription.queue)
 
+    @property
+    def open(self) -> bool:
+        """Whether frames come from it."""
+        return not self._closed
+
     def close(self) -> None:
         """Give the endpoint back, with the filters that it had; frames can still be sent by it."""
         if self._closed:
