@@ -37,8 +37,10 @@ from anycan.exceptions import (
     ProtocolUnavailableError,
     ReceptionInterruptedError,
     ReceptionTimeoutError,
+    RoutingError,
     SendUnconfirmedError,
     SequenceError,
+    SubscriptionOverflowError,
     UnknownInterfaceError,
 )
 
@@ -50,9 +52,11 @@ TREE: dict[type[Exception], tuple[type[Exception], ...]] = {
     LogParseError: (ParseError,),
     OperationError: (CanError, ValueError),
     OperationExistsError: (CanError,),
+    RoutingError: (CanError, ValueError),
     AddressError: (CanError, ValueError),
     PduError: (CanError, ValueError),
     NetworkUnavailableError: (CanError,),
+    SubscriptionOverflowError: (CanError,),
     CanOSError: (CanError, OSError),
     ProtocolUnavailableError: (CanOSError,),
     CanPermissionError: (CanOSError, PermissionError),
