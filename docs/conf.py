@@ -38,6 +38,8 @@ nitpick_ignore_regex = [
     # What may be given is told in the text, where these stand.
     (r"py:.*", r"(FilterArgument|HandlerOptions|HandlerT|OnError|Overflow|TaskStatus)"),
     (r"py:.*", r"anycan\.routing\.subscription\.Taker"),
+    # What a byte can be compared by stands with the function that gives it.
+    (r"py:.*", r"anycan\.filter\._byte\.Byte"),
 ]
 
 autodoc_member_order = "bysource"

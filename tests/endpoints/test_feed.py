@@ -516,7 +516,7 @@ class TestCatchUp:
             await case.receiver.receive()  # so that some of it is in the inbox
             case.send(numbered(300, 5))
             async with case.running() as feed:
-                feed.catch_up()
+                assert feed.catch_up()
                 assert case.sink.frames == numbered(304, 1)
                 assert case.sink.in_callback == {False}
                 assert not any(case.sink.waits)
@@ -526,7 +526,7 @@ class TestCatchUp:
 
     async def test_where_nothing_waits_it_does_nothing(self, user_links: Links) -> None:
         async with open_case(user_links) as case, case.running() as feed:
-            feed.catch_up()
+            assert feed.catch_up()
             assert case.sink.frames == []
 
     async def test_it_is_bounded(self, user_links: Links) -> None:
@@ -544,10 +544,10 @@ class TestCatchUp:
             case.sink.space = 0
             case.send(numbered(3))
             async with case.running() as feed:
-                feed.catch_up()
+                assert not feed.catch_up()
                 assert case.sink.frames == []
                 case.sink.space = BATCH
-                feed.catch_up()
+                assert feed.catch_up()
                 assert case.sink.frames == numbered(3)
 
     async def test_amid_a_batch_that_is_handed_on_it_does_nothing(self, user_links: Links) -> None:
@@ -559,7 +559,7 @@ class TestCatchUp:
 
             def deliver_and_ask(frames: list[AnyFrame], targets: list[Any]) -> None:
                 deliver(frames[:1], targets[:1])
-                feed.catch_up()  # as who is called with a frame may do
+                assert not feed.catch_up()  # as who is called with a frame may do
                 deliver(frames[1:], targets[1:])
 
             case.sink.deliver = deliver_and_ask  # type: ignore[method-assign]
@@ -575,7 +575,7 @@ class TestCatchUp:
             async with case.running() as feed:
                 pass
             case.send(numbered(2))
-            feed.catch_up()
+            assert feed.catch_up()
             assert case.sink.frames == []
             assert await case.receive(2) == numbered(2)
 

@@ -644,3 +644,19 @@ class TestRouted:
             filters = source.push_down.filters
             assert filters is not None
             assert not any(one.matches(TWO) for one in filters)  # it has tightened after all
+
+    @pytest.mark.xfail(strict=True, reason="explain() raises what tightening raises, untold")
+    async def test_explain_tells_what_there_is_where_the_kernel_refuses_to_tighten(
+        self, user_links: Links, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        faults: list[RoutingFault] = []
+        router = Router(on_fault=faults.append)
+        one = router.add(Filter.id(0x100), print)
+        async with open_bench(router, user_links) as bench:
+            one.close()
+            with monkeypatch.context() as patch:
+                patch.setattr(bench.source.feed.socket, "set_kernel_filters", refuse)
+                (explained,) = router.explain().endpoints
+            assert explained.kernel_filters == (CanFilter(0x100, 0xC00007FF),)
+            assert not explained.exact
+        assert [fault.action for fault in faults] == ["goes on"]

@@ -559,28 +559,38 @@ class TestSending:
             assert reply == Frame(0x7E8, b"\x01")
             assert every.statistics().dropped >= 1497
 
-    async def test_a_late_reply_behind_a_queue_that_blocks(self, user_links: Links) -> None:
+    @pytest.mark.parametrize("way", ["request", "wait_for"])
+    async def test_a_late_reply_behind_a_queue_that_blocks(
+        self, user_links: Links, way: str
+    ) -> None:
         router, server = Router(), Router()
         answering(server)
         got: list[AnyFrame] = []
 
         async def ask() -> None:
-            got.append(await router.request(Frame(0x7E0), Filter.id(0x7E8), timeout=LIMIT))
+            if way == "request":
+                got.append(await router.request(Frame(0x7E0), Filter.id(0x7E8), timeout=LIMIT))
+            else:
+                got.append(await router.wait_for(Filter.id(0x7E8), LIMIT))
 
         async with (
             open_bus(user_links) as bus,
             running(router, bus.can),
             router.subscribe(Filter.id(0x100), capacity=1, overflow="block") as slow,
-            router.subscribe(Filter.id(0x7E8)),  # so that the kernel lets it through
+            router.subscribe(Filter.id(0x7E8)) as every,  # so that the kernel lets it through
         ):
             await bus.other.send_many(numbered(3))
             await until(lambda: slow.statistics().waiting)
-            bus.other.send_nowait(Frame(0x7E8, b"late"))
+            for _ in range(3):
+                bus.other.send_nowait(Frame(0x7E8, b"late"))
             async with running(server, bus.other), anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)
                 await until(lambda: len(router.subscriptions) == 3)
+                if way == "wait_for":
+                    await bus.other.send(Frame(0x7E8, b"\x01"))
                 with anyio.fail_after(LIMIT):
                     assert [await slow.receive() for _ in range(3)] == numbered(3)
+            assert (await every.receive_many())[:3] == [Frame(0x7E8, b"late")] * 3
         assert got == [Frame(0x7E8, b"\x01")]
 
     async def test_reply_goes_where_the_frame_came_from(self, user_links: Links) -> None:

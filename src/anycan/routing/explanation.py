@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
+from anycan.exceptions import CanOSError
 from anycan.filter import Filter
 from anycan.frame import ErrorClass
 
@@ -101,7 +103,8 @@ class Explanation:
 def explain_source(source: Source) -> EndpointExplanation:
     """Tell what the kernel filters for an endpoint."""
     push_down = source.push_down
-    push_down.tighten()
+    with suppress(CanOSError):  # it then lets through what it did, and that is told
+        push_down.tighten()
     filters = push_down.filters
     return EndpointExplanation(
         interface=source.interface,

@@ -56,8 +56,11 @@ def resolve_filters(
     verbatim = kernel_filters(given)
     classes = int(errors) | int(union.to_errors())
     simple = all(one.kernel_decides() for one in written)
-    if joined and len(verbatim) != len(given):
-        simple = False  # of a filter that is several for the kernel, a frame passes one
+    if joined:  # of a filter that is several for the kernel, a frame passes one
+        simple = simple and all(
+            len(one.to_kernel()) == 1 or (not one.to_kernel() and one.to_errors())
+            for one in written
+        )
     if simple and (len(verbatim) <= FILTER_LIMIT or not written):
         return RawFilters(verbatim, classes, None if joined else union, None)
     if joined:

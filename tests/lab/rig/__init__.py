@@ -9,5 +9,6 @@
 * ``inner``: pytest inside the guest
 * ``replay``: pytest outside: starts the lab and replays its reports
 * ``links``: virtual CAN interfaces, on the kernel and on a user-space network
+* ``routing``: a router on such an interface, and waiting for what it is to do
 * ``leaks``, ``blocking``: what every test is checked for
 """
