@@ -72,7 +72,7 @@ async def test_it_harms_nobody_and_memory_is_bounded() -> None:
     ]
     statistics = slow_one.statistics()
     assert len(slow_calls) == statistics.delivered
-    assert 1 <= statistics.delivered <= elapsed + 1
+    assert 1 <= statistics.delivered <= elapsed + 2  # one may have begun after that
     assert statistics.high_water == CAPACITY
     assert statistics.delivered + statistics.dropped == total + 1
     assert statistics.handler_time >= elapsed * 0.9
