@@ -645,7 +645,6 @@ class TestRouted:
             assert filters is not None
             assert not any(one.matches(TWO) for one in filters)  # it has tightened after all
 
-    @pytest.mark.xfail(strict=True, reason="explain() raises what tightening raises, untold")
     async def test_explain_tells_what_there_is_where_the_kernel_refuses_to_tighten(
         self, user_links: Links, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
-from anycan.exceptions import CanOSError
 from anycan.filter import Filter
 from anycan.frame import ErrorClass
 
@@ -103,8 +101,7 @@ class Explanation:
 def explain_source(source: Source) -> EndpointExplanation:
     """Tell what the kernel filters for an endpoint."""
     push_down = source.push_down
-    with suppress(CanOSError):  # it then lets through what it did, and that is told
-        push_down.tighten()
+    source.tighten()
     filters = push_down.filters
     return EndpointExplanation(
         interface=source.interface,

@@ -13,7 +13,7 @@ from anycan.routing.subscription import QueuedSubscription
 from anycan.routing.values import GOES_ON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from anycan.endpoints.raw import RawEndpoint
     from anycan.frame import AnyFrame
@@ -177,8 +177,15 @@ class Source:
         """Take note that frames were read which nobody takes."""
         self.refused_count += count
         self._host.refused += count
+        self._have_fewer(self.push_down.refused)
+
+    def tighten(self) -> None:
+        """Have the kernel let through no more than is wanted, as far as it can."""
+        self._have_fewer(self.push_down.tighten)
+
+    def _have_fewer(self, tighten: Callable[[], object]) -> None:
         try:
-            self.push_down.refused()
+            tighten()
         except CanOSError as error:  # the filters that there are let through all that is wanted
             self._report(error, GOES_ON)
 
