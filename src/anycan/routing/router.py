@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import anyio
@@ -13,6 +11,7 @@ from anycan.exceptions import RoutingError
 from anycan.filter import Filter
 from anycan.routing.attached import ProtocolSubscription
 from anycan.routing.core import RouterCore
+from anycan.routing.first import first_from_now
 from anycan.routing.handlers import (
     HandlerOptions,
     HandlerSubscription,
@@ -24,7 +23,7 @@ from anycan.routing.stream import FrameSubscription
 from anycan.routing.subscription import check_filter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Callable
     from typing import TypeVar
 
     from anyio.abc import TaskStatus
@@ -256,8 +255,9 @@ class Router:
             EndOfStream: The router ended meanwhile.
             FilterError: As :meth:`add`.
         """
+        wanted = check_filter("wait_for", filter, allow_empty=False)
         with anyio.fail_after(timeout):
-            async with self._from_now_on(filter, "wait_for") as receive:
+            async with first_from_now(self._core, "wait_for", wanted) as receive:
                 return await receive()
 
     def remove(self, handler: object) -> None:
@@ -390,32 +390,11 @@ class Router:
             >>> async def ask(router: Router) -> AnyFrame:
             ...     return await router.request(Frame(0x7E0, bytes([2, 1, 12])), Filter.id(0x7E8))
         """
+        wanted = check_filter("request", reply, allow_empty=False)
         with anyio.fail_after(timeout):
-            async with self._from_now_on(reply, "request") as receive:
+            async with first_from_now(self._core, "request", wanted) as receive:
                 await self.send(frame, interface=interface)
                 return await receive()
-
-    @asynccontextmanager
-    async def _from_now_on(
-        self, wanted: FilterArgument | None, name: str
-    ) -> AsyncIterator[Callable[[], Awaitable[AnyFrame]]]:
-        """Subscribe to what comes from now on; give what waits for the first of it."""
-        # What came before, such as a late reply, is handed on first, to others. Of a source that is
-        # held up it cannot be, and is told by its stamp.
-        since = None if self._core.catch_up() else time_ns()
-        capacity = 1 if since is None else _CAPACITY
-        async with self.subscribe(
-            wanted, name=name, capacity=capacity, overflow="drop_newest"
-        ) as frames:
-
-            async def receive() -> AnyFrame:
-                while True:
-                    frame = await frames.receive()
-                    stamp = frame.timestamp_ns
-                    if since is None or stamp is None or stamp >= since:
-                        return frame
-
-            yield receive
 
     # What it tells
 
