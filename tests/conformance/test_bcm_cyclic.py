@@ -69,9 +69,11 @@ async def test_a_frame_is_sent_at_once_and_again_until_the_block_ends(bench: Ben
     assert all(one.local and not one.own and one.interface == bench.name for one in frames)
     assert set(await bench.rest()) <= {frame}
     assert repr(task) == "<CyclicTask 100 ended>"
+    late = []
     with anyio.move_on_after(SHORT * 10):
-        await bench.can.receive()
-        pytest.fail("it was sent after its end")
+        while True:
+            late.append(await bench.can.receive())
+    assert len(late) <= 1  # another processor's frame may have been under way, overtaken
 
 
 async def test_a_sequence_is_sent_one_frame_at_a_time(bench: Bench) -> None:

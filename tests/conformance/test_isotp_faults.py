@@ -149,11 +149,18 @@ async def test_an_error_of_receiving_is_not_one_of_sending(bench: IsotpBench) ->
 
 
 async def test_a_request_does_not_fail_for_what_was_before(bench: IsotpBench) -> None:
-    async with bench.raw() as can, bench.pair() as (one, other), anyio.create_task_group() as tasks:
+    async with (
+        bench.raw() as can,
+        bench.raw() as witness,
+        bench.pair() as (one, other),
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(echo, other)
         for data in (FIRST.data, b"\x22ghijklm"):
             await can.send(Frame(0x7E8, data))
-        await anyio.sleep(0.002)
+        await can.send(Frame(0x001))
+        while await witness.receive() != Frame(0x001):
+            pass  # what was sent before that has arrived by then
         assert await one.request(b"first", timeout=10) == b"first"
         tasks.cancel_scope.cancel()
 

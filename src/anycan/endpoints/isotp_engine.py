@@ -134,6 +134,14 @@ class EngineDescriptor(UserDescriptor):
         # The least there is: that it is full is seen before the interface's queue is.
         setter.set(SO_SNDBUF, pack_integer(0), "SO_SNDBUF", "2.0", SOL_SOCKET)
 
+    def receive(self, buffer: MessageBuffer) -> int:
+        """Fill a buffer with what waits; its frames may wait in the raw socket still."""
+        try:
+            return super().receive(buffer)
+        except BlockingIOError:
+            self._bridge.look()
+            return super().receive(buffer)
+
     def close(self) -> None:
         """Close both sockets: what is being sent is not sent further."""
         self._bridge.close()

@@ -48,7 +48,12 @@ _OUTER_VARIABLES: Final = ("COVERAGE_PROCESS_START", "PYTEST_ADDOPTS", "PYTEST_C
 
 
 def lab_command(
-    command: Sequence[str], directory: Path, *, console: bool = False, writable: bool = False
+    command: Sequence[str],
+    directory: Path,
+    *,
+    console: bool = False,
+    writable: bool = False,
+    processors: int = 2,
 ) -> list[str]:
     """Give the command line that boots a lab and runs a command in it.
 
@@ -57,6 +62,7 @@ def lab_command(
         directory: Where to put the guest's first script.
         console: The kernel's messages come on the standard error stream.
         writable: The guest writes to this machine's file system. It is root there.
+        processors: How many the guest has.
     """
     release = find_kernel(os.environ.get(KERNEL_VARIABLE, ""))
     if release is None:
@@ -66,7 +72,7 @@ def lab_command(
     acceleration = ("--disable-microvm",) if kvm_boots() else ("--disable-kvm",)
     options = [
         *acceleration,
-        *("--force-9p", "--run", release, "--memory", "2G", "--cpus", "2"),
+        *("--force-9p", "--run", release, "--memory", "2G", "--cpus", str(processors)),
         *("--append", "modprobe.blacklist=" + ",".join(_UNUSED_DRIVERS)),
         f"--qemu-opts={_CONTROLLERS} {_CACHED}",
     ]
