@@ -87,18 +87,20 @@ class Transmission:
             flags |= _ANNOUNCE
         self.flags = flags
         if flags & _ANNOUNCE:
-            self._send_next()
+            self._transmit(self._advance(), self.interface)
         if flags & _START_TIMER and (deadline := self._following(now, now)) is not None:
             self._timer.start(deadline)
 
-    def _send_next(self) -> None:
+    def _advance(self) -> bytes:
+        """Give the frame that is next, and go on to the one after it."""
         frames = self.frames
-        position = self._position
-        self._transmit(frames[position], self.interface)
-        position += 1
-        self._position = position if position < len(frames) else 0
+        frame = frames[self._position]
+        self._position += 1
+        if self._position >= len(frames):
+            self._position = 0
         if self.count:
             self.count -= 1
+        return frame
 
     def _following(self, due: int, now: int) -> int | None:
         """Give when the next frame is due, after one that was due at a time; None: never."""
@@ -111,11 +113,14 @@ class Transmission:
 
     def _expired(self, due: int, now: int) -> int | None:
         if self._nanoseconds1 and self.count:
-            self._send_next()
+            frame = self._advance()
+            # What is sent here reaches its receivers once the kernel's handler has returned: the
+            # socket that receives its own frame hears of the end before.
             if not self.count and self.flags & _COUNT_EVENT:
                 self._tell_end()
+            self._transmit(frame, self.interface)
         elif self._nanoseconds2:
-            self._send_next()
+            self._transmit(self._advance(), self.interface)
         return self._following(due, now)
 
     def _tell_end(self) -> None:

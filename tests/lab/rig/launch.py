@@ -44,7 +44,10 @@ _HASTE: Final = (
 # What the program vng does; its module run by -m would lose the exit status.
 _VNG: Final = "import sys; from virtme_ng.run import main; sys.exit(main())"
 # Variables that are about the outer process alone.
-_OUTER_VARIABLES: Final = ("COVERAGE_PROCESS_START", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST")
+_OUTER_VARIABLES: Final = (
+    *("COVERAGE_FILE", "COVERAGE_PROCESS_START", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST"),
+    "PYTHONPATH",
+)
 
 
 def lab_command(
