@@ -40,6 +40,10 @@ from anycan.exceptions import (
     FlowControlTimeoutError,
     FrameError,
     FrameNotSupportedError,
+    GatewayError,
+    GatewayFileError,
+    GatewayLoopError,
+    GatewayRunningError,
     InterfaceDownError,
     InterfaceError,
     InterfaceRemovedError,
@@ -49,6 +53,7 @@ from anycan.exceptions import (
     LogParseError,
     NetworkUnavailableError,
     NotACanInterfaceError,
+    OffloadError,
     OperationError,
     OperationExistsError,
     OptionNotSupportedError,
@@ -78,6 +83,18 @@ from anycan.frame import (
     TransceiverError,
     XlFrame,
 )
+from anycan.gateway.gateway import Gateway, list_gateways, read_gateway
+from anycan.gateway.limits import RateLimit, TimeWindow
+from anycan.gateway.modification import Modification
+from anycan.gateway.reasons import DropReason
+from anycan.gateway.rule import GatewayPort, Rule
+from anycan.gateway.statistics import (
+    DestinationStatistics,
+    GatewayStatistics,
+    LatencyHistogram,
+    PortStatistics,
+    RuleStatistics,
+)
 from anycan.network.base import Network
 from anycan.network.user import UserInterface, UserNetwork
 from anycan.routing.attached import ProtocolSubscription
@@ -96,6 +113,7 @@ from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
 from anycan.wire.isotp_address import Address, AddressingMode
 from anycan.wire.log import LogRecord, read_log
+from anycan.wire.netlink_gateway_changes import Crc8Checksum, CrcProfile, XorChecksum
 from anycan.wire.options import VcidOptions
 
 __all__ = [
@@ -118,9 +136,13 @@ __all__ = [
     "CanProtocol",
     "Changed",
     "ControllerError",
+    "Crc8Checksum",
+    "CrcProfile",
     "CyclicOperation",
     "CyclicStatus",
     "CyclicTask",
+    "DestinationStatistics",
+    "DropReason",
     "EndpointExplanation",
     "ErrorClass",
     "ErrorFrame",
@@ -136,6 +158,13 @@ __all__ = [
     "FrameNotSupportedError",
     "FrameSubscription",
     "FunctionalRequest",
+    "Gateway",
+    "GatewayError",
+    "GatewayFileError",
+    "GatewayLoopError",
+    "GatewayPort",
+    "GatewayRunningError",
+    "GatewayStatistics",
     "HandlerSubscription",
     "InterfaceDownError",
     "InterfaceError",
@@ -152,23 +181,28 @@ __all__ = [
     "IsotpStatistics",
     "IsotpTransport",
     "KernelNetwork",
+    "LatencyHistogram",
     "LogFormatter",
     "LogParseError",
     "LogRecord",
+    "Modification",
     "Multiplex",
     "Network",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
+    "OffloadError",
     "OperationError",
     "OperationExistsError",
     "OptionNotSupportedError",
     "PaddingError",
     "ParseError",
     "PduError",
+    "PortStatistics",
     "ProtocolError",
     "ProtocolLocation",
     "ProtocolSubscription",
     "ProtocolUnavailableError",
+    "RateLimit",
     "RawAttribute",
     "RawEndpoint",
     "RawStatistics",
@@ -181,6 +215,8 @@ __all__ = [
     "RouterStatistics",
     "RoutingError",
     "RoutingFault",
+    "Rule",
+    "RuleStatistics",
     "ScreenFormatter",
     "SendUnconfirmedError",
     "SequenceError",
@@ -188,6 +224,7 @@ __all__ = [
     "SubscriptionExplanation",
     "SubscriptionOverflowError",
     "SubscriptionStatistics",
+    "TimeWindow",
     "TimedOut",
     "TransceiverError",
     "UnknownInterfaceError",
@@ -196,6 +233,7 @@ __all__ = [
     "VcidOptions",
     "Watch",
     "XlFrame",
+    "XorChecksum",
     "byte",
     "create_bcm_transport",
     "create_isotp_transport",
@@ -204,9 +242,11 @@ __all__ = [
     "functional_request",
     "guess_connections",
     "kernel",
+    "list_gateways",
     "open_bcm",
     "open_isotp",
     "open_raw",
+    "read_gateway",
     "read_log",
     "serve_isotp",
 ]

@@ -10,6 +10,11 @@ The tree::
     ├── OperationError (ValueError)         an operation that no broadcast manager can have
     ├── OperationExistsError                the endpoint has one for that identifier already
     ├── RoutingError (ValueError)           a subscription that no router can have
+    ├── GatewayError (ValueError)           a rule that no gateway can have, or rules together
+    │   ├── GatewayLoopError                ... by which a frame would come back to its interface
+    │   ├── GatewayFileError                ... with the file and the line it stands in
+    │   └── OffloadError                    ... that the kernel cannot take over, and was to
+    ├── GatewayRunningError                 a gateway of that name runs already
     ├── AddressError (ValueError)           an address that no ISO-TP connection can have
     ├── PduError (ValueError)               a PDU that no ISO-TP connection can send
     ├── NetworkUnavailableError             the network named does not exist or cannot be reached
@@ -39,7 +44,7 @@ The tree::
 ``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
 ``anyio.WouldBlock`` keep their meaning and are raised as they are.
 
-The first nine are local misuse: nothing was sent and nothing was lost. Those with an error number
+The first thirteen are local misuse: nothing was sent and nothing was lost. Those with an error number
 carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
 """
 
@@ -58,6 +63,10 @@ __all__ = [
     "FlowControlTimeoutError",
     "FrameError",
     "FrameNotSupportedError",
+    "GatewayError",
+    "GatewayFileError",
+    "GatewayLoopError",
+    "GatewayRunningError",
     "InterfaceDownError",
     "InterfaceError",
     "InterfaceRemovedError",
@@ -67,6 +76,7 @@ __all__ = [
     "LogParseError",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
+    "OffloadError",
     "OperationError",
     "OperationExistsError",
     "OptionNotSupportedError",
@@ -102,6 +112,74 @@ class RoutingError(CanError, ValueError):
     It tells of the subscription by its name, when it is made: a handler that cannot be called with
     a frame, an unknown policy, a capacity below 1, a filter that nothing can match.
     """
+
+
+class GatewayError(CanError, ValueError):
+    """A rule that no gateway can have, or rules that it cannot have together.
+
+    It names the rule, what is wrong with it and what was expected.
+    """
+
+
+class GatewayLoopError(GatewayError):
+    """By these rules a frame would come back to the interface where it came from.
+
+    It names each step of the way, and whose it is: of this gateway, of another process, of the
+    kernel's can-gw, of a pair of virtual interfaces.
+
+    Attributes:
+        cycle: The interfaces, in the order in which a frame would pass them; the first is the last.
+    """
+
+    def __init__(self, message: str, cycle: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.cycle = cycle
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and the attributes."""
+        return _remake, (type(self), self.args), vars(self)
+
+
+class GatewayFileError(GatewayError):
+    """A file of rules that says something wrong.
+
+    Attributes:
+        path: The file.
+        line: The line, from 1; None: it is about the whole file.
+    """
+
+    def __init__(self, message: str, path: str = "", line: int | None = None) -> None:
+        where = path if line is None else f"{path}:{line}"
+        super().__init__(f"{where}: {message}" if where else message)
+        self.path = path
+        self.line = line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and the attributes."""
+        return _remake, (type(self), self.args), vars(self)
+
+
+class OffloadError(GatewayError):
+    """A rule was to be the kernel's (``offload="require"``), which cannot do what it says.
+
+    It names the rule, and what of it can-gw does not know or what this machine lacks.
+    """
+
+
+class GatewayRunningError(CanError):
+    """A gateway of that name runs already, here or in another process.
+
+    Attributes:
+        process: The number of its process; None: it is not known.
+    """
+
+    def __init__(self, message: str, process: int | None = None) -> None:
+        super().__init__(message)
+        self.process = process
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and the attributes."""
+        return _remake, (type(self), self.args), vars(self)
 
 
 class SubscriptionOverflowError(CanError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anycan.filter._byte import Byte, byte
 from anycan.filter._conditions import Test
 from anycan.filter._cover import Cover
-from anycan.filter._cubes import Cube, is_covered, kernel_form, meet, merge
+from anycan.filter._cubes import Cube, is_covered, kernel_form, meet, merge, subtract
 from anycan.filter._filter import Filter
 from anycan.filter._given import FilterArgument, given_filters, kernel_filters, union_of
 from anycan.filter._index import FilterIndex
@@ -39,6 +39,7 @@ __all__ = [
     "kind_of",
     "meet",
     "merge",
+    "subtract",
     "union_of",
     "widen",
 ]

@@ -74,6 +74,7 @@ class MessageBuffer:
         "_header",
         "_payload",
         "_stamp",
+        "_stamped",
         "_unpack_header",
         "address_offset",
         "capacity",
@@ -101,6 +102,9 @@ class MessageBuffer:
         self.control_size = self._stamp.size + DROPS.size
         self.stride = self.control_offset + self.control_size
         self._payload = Struct(f"={payload_size}s{self.stride - payload_size}x")
+        before = SOCKADDR_CAN_SIZE + calcsize("@" + CONTROL_HEADER)
+        after = self.stride - payload_size - before - calcsize("@ll")
+        self._stamped = Struct(f"@{payload_size}s{before}xll{after}x")
         self._header = Struct(_HEADER_RESULT)
         self._unpack_header = self._header.unpack_from
         self.headers = bytearray(capacity * self._header.size)
@@ -217,6 +221,27 @@ class MessageBuffer:
         return zip(
             self._payload.iter_unpack(records), self._header.iter_unpack(headers), strict=True
         )
+
+    def stamped(self, count: int) -> Iterator[tuple[tuple[bytes, int, int], tuple[int, int, int]]]:
+        """Give what :meth:`payloads` gives of the first ``count`` messages, and their stamps.
+
+        Yields:
+            The payload, padded to ``payload_size``, and the (software) time stamp's seconds and
+            nanoseconds, which mean nothing where there are no control messages; and the length of
+            these, the flags, and the payload's own length.
+        """
+        records = memoryview(self.records)[: count * self.stride]
+        headers = memoryview(self.headers)[: count * self._header.size]
+        return zip(
+            self._stamped.iter_unpack(records), self._header.iter_unpack(headers), strict=True
+        )
+
+    def note_drops(self, count: int) -> None:
+        """Take the drop count from the last of ``count`` messages, if it has one."""
+        control, _, _ = self._unpack_header(self.headers, (count - 1) * HEADER_SIZE)
+        if control > self._stamp.size:
+            start = (count - 1) * self.stride + self.control_offset + self._stamp.size
+            self.drops = DROPS.unpack_from(self.records, start)[3]
 
     def received(self, count: int) -> Iterator[tuple[bytes, int, int, int | None]]:
         """Give the first ``count`` messages, of whatever they are made.

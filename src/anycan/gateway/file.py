@@ -1,0 +1,195 @@
+"""Gateways in a file: rules in TOML, checked with the line of each mistake."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import attrs
+
+from anycan.exceptions import GatewayError, GatewayFileError
+from anycan.gateway.file_places import Place, Problem, WrongValueError, choice_of, read_text
+from anycan.gateway.file_rule import OF_EACH_RULE, rule_readers
+from anycan.gateway.rule import Rule
+from anycan.gateway.toml_lines import lines_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from anycan.gateway.file_rule import Reader
+
+Missing = Literal["raise", "wait"]
+
+# What may be a socket's name, for others to find the gateway by.
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,60}")
+_LETTERS: Final = "1 to 60 letters (A to Z, a to z), digits and . _ -"
+_SYNTAX: Final = re.compile(r"(?s)(?P<message>.*) \(at (?:line (?P<line>\d+),.*|end of document)\)")
+
+
+@attrs.frozen(kw_only=True)
+class GatewayFile:
+    """What a file says of a gateway; made by :func:`load_gateway_file`.
+
+    Attributes:
+        name: What the gateway is called.
+        missing: What is done about interfaces that are not there: ``"wait"`` for them, or
+            ``"raise"`` an error at the start.
+        rules: Its rules, in their order.
+    """
+
+    name: str
+    missing: Missing
+    rules: tuple[Rule, ...]
+
+
+def load_gateway_file(path: str | os.PathLike[str]) -> GatewayFile:
+    r"""Read a gateway's rules from a file in TOML. Nothing is opened on any interface.
+
+    How such a file is written says the guide "Run a gateway as a service". The functions that it
+    names (``call``) are imported; modules are looked for beside the file first.
+
+    Args:
+        path: The file.
+
+    Raises:
+        GatewayFileError: Something in it is wrong: the first mistake, with its line. The other ones
+            are its notes (``__notes__``), each as ``FILE:LINE: message``.
+        OSError: It cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> path = Path("gateway.toml")
+        >>> _ = path.write_text('[[rule]]\nsource = "can0"\ndestination = "can1"\n')
+        >>> file = load_gateway_file(path)
+        >>> file.name, file.missing, [rule.name for rule in file.rules]
+        ('gateway', 'wait', ['can0 -> can1'])
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    text = _decoded(content, path)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(error, text, path) from None
+    problems: list[Problem] = []
+    found = _read(Place(document, (), problems), path)
+    if found is None:
+        raise _error_of(problems, text, path)
+    return found
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise GatewayFileError(
+            f"expected UTF-8, as TOML is written in, not the byte 0x{content[error.start]:02X}",
+            str(path),
+            line,
+        ) from None
+
+
+def _syntax_error(error: tomllib.TOMLDecodeError, text: str, path: Path) -> GatewayFileError:
+    match = _SYNTAX.fullmatch(str(error))
+    if match is None:
+        return GatewayFileError(f"this is not TOML: {error}", str(path))
+    line = int(match["line"] or len(text.splitlines()) or 1)
+    return GatewayFileError(f"this is not TOML: {match['message']}", str(path), line)
+
+
+def _error_of(problems: Sequence[Problem], text: str, path: Path) -> GatewayFileError:
+    """Give the first mistake as an error, and the others as its notes."""
+    lines = lines_of(text)
+    errors = [
+        GatewayFileError(problem.message, str(path), lines.get(problem.path))
+        for problem in problems
+    ]
+    first, *others = sorted(errors, key=lambda error: error.line or 0)
+    for other in others:
+        first.add_note(str(other))
+    return first
+
+
+def _read(document: Place, path: Path) -> GatewayFile | None:
+    """Give what a file says; None: it says something wrong, which has been noted."""
+    readers = rule_readers(path.resolve().parent)
+    rules = _RuleReader(readers, document)
+    try:
+        given = document.fields(
+            {
+                "name": _read_name,
+                "missing": choice_of(*get_args(Missing)),
+                "defaults": rules.defaults,  # read before: they may stand behind the rules
+                "rule": rules.read,
+            }
+        )
+        if not given.get("rule"):
+            document.refuse('there is no rule: expected one "[[rule]]" or more')
+        return GatewayFile(
+            name=given.get("name") or _name_of(document, path),
+            missing=given.get("missing", "wait"),
+            rules=given["rule"],
+        )
+    except WrongValueError:
+        return None
+
+
+def _read_name(place: Place) -> str:
+    if not _NAME.fullmatch(read_text(place)):
+        place.expect(f"a name of {_LETTERS}")
+    return str(place.value)
+
+
+def _name_of(document: Place, path: Path) -> str:
+    if not _NAME.fullmatch(path.stem):
+        document.refuse(
+            f"the file's name, {path.stem!r}, cannot be the gateway's, which has {_LETTERS}: write"
+            ' name = "…" before the first table'
+        )
+    return path.stem
+
+
+class _RuleReader:
+    """Reads rules, with what the table ``defaults`` says for all of them.
+
+    Args:
+        readers: By key, what reads a value of a rule.
+        document: The file.
+    """
+
+    def __init__(self, readers: Mapping[str, Reader], document: Place) -> None:
+        self._readers = readers
+        self._defaults: dict[str, Any] = {}
+        self._are_right = True
+        if "defaults" in document.value:
+            self._read_defaults(document.inner("defaults"))
+
+    def _read_defaults(self, place: Place) -> None:
+        optional = {key: one for key, one in self._readers.items() if key not in OF_EACH_RULE}
+        try:
+            self._defaults = place.fields(optional)
+        except WrongValueError:
+            self._are_right = False
+
+    def defaults(self, _place: Place) -> dict[str, Any]:
+        """Give what was read before anything else."""
+        return self._defaults
+
+    def read(self, place: Place) -> tuple[Rule, ...]:
+        """Read all rules."""
+        if not isinstance(place.value, list):
+            place.refuse('rule: expected "[[rule]]", with two brackets on each side')
+        return place.each(self._read_rule, "tables")
+
+    def _read_rule(self, place: Place) -> Rule:
+        given = place.fields(self._readers, needed=["source", "destination"])
+        if not self._are_right:
+            raise WrongValueError  # what the defaults were to say is not known
+        try:
+            return Rule(**{**self._defaults, **given})
+        except GatewayError as error:
+            place.refuse_where_named(str(error))

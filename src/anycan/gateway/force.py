@@ -1,0 +1,428 @@
+"""A gateway while it runs: its ports, its rules in force, its tasks."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio import to_thread
+
+from anycan.exceptions import (
+    CanOSError,
+    CanPermissionError,
+    GatewayLoopError,
+    OffloadError,
+    ProtocolUnavailableError,
+    UnknownInterfaceError,
+)
+from anycan.gateway.kernel_side import KernelRule, KernelSide
+from anycan.gateway.loops import Edge, explain_loop, find_loop
+from anycan.gateway.neighbours import other_edges
+from anycan.gateway.plan import (
+    KERNEL_CARRIER,
+    Choice,
+    PlannedRule,
+    PortKey,
+    choose_paths,
+    edges_of,
+    plan_rules,
+)
+from anycan.gateway.port import Port
+from anycan.gateway.presence import Presence, claim, find_gateways
+from anycan.gateway.running_rule import RunningRule
+from anycan.gateway.statistics import GatewayStatistics
+from anycan.sockets.kernel import KernelNetwork
+from anycan.sockets.netlink import NetlinkSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from anyio.abc import TaskGroup, TaskStatus
+
+    from anycan.gateway.outlet import Outlet
+    from anycan.gateway.rule import Rule
+
+_LOGGER: Final = logging.getLogger("anycan.gateway")
+_LOOK_AGAIN: Final = 0.1  # seconds between two looks whether an interface has come back
+_running: Final[set[Force]] = set()  # in this process
+
+
+class Force:
+    """Rules in force.
+
+    Args:
+        name: The gateway's name.
+        report: Gives what other processes are told of it.
+        is_named: The name was given: others find the gateway by it, whatever its networks.
+        missing_allowed: Interfaces may be missing at the start.
+        check_others: Look whether frames could come back over what others forward.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        report: Callable[[], bytes],
+        is_named: bool,
+        missing_allowed: bool,
+        check_others: bool,
+    ) -> None:
+        self._name = name
+        self._report = report
+        self._is_named = is_named
+        self._missing_allowed = missing_allowed
+        self._check_others = check_others
+        self._ports: dict[PortKey, Port] = {}
+        self._choices: list[Choice] = []
+        self._rules: dict[str, RunningRule] = {}
+        self._kernel_rules: dict[str, KernelRule] = {}
+        self._presence: Presence | None = None
+        self._kernel: KernelSide | None = None
+        self._kernel_refusal = ""
+        self._tasks: TaskGroup | None = None
+        self._scopes: dict[object, anyio.CancelScope] = {}
+        self._stopped = anyio.Event()
+        self._lost = anyio.Event()
+        self._lock = anyio.Lock()
+
+    def stop(self) -> None:
+        """End :meth:`run`."""
+        self._stopped.set()
+
+    async def run(self, rules: Sequence[Rule], task_status: TaskStatus[None]) -> None:
+        """Forward until it is stopped."""
+        with ExitStack() as held:
+            held.callback(self._close)
+            try:
+                _running.add(self)
+                held.callback(_running.discard, self)
+                await self._apply(rules)
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    self._start_tasks()
+                    task_status.started()
+                    await self._stopped.wait()
+                    tasks.cancel_scope.cancel()
+            finally:
+                self._tasks = None
+                if self._kernel is not None:
+                    with anyio.CancelScope(shield=True):
+                        installed = list(self._kernel_rules.values())
+                        await to_thread.run_sync(self._kernel.remove, installed)
+
+    async def _prepare(self, rules: Sequence[PlannedRule]) -> None:
+        """Be known to others, and clear away what those before have left in the kernel."""
+        on_kernel = any(
+            isinstance(network, KernelNetwork) for one in rules for network, _ in one.ports
+        )
+        if self._presence is None and (on_kernel or self._is_named):
+            self._presence = claim(self._name)
+        if on_kernel and self._presence is not None and self._kernel is None:
+            self._kernel_refusal = ""
+            try:
+                self._kernel = KernelSide(self._presence.tag)
+            except CanOSError as error:
+                self._kernel_refusal = str(error)
+                return
+            live = {tag for tag, _ in find_gateways()} | {self._presence.tag}
+            await to_thread.run_sync(self._kernel.clear_orphans, live)
+
+    def _close(self) -> None:
+        for rule in self._rules.values():
+            rule.stop()
+        for port in self._ports.values():
+            port.close()
+        if self._kernel is not None:
+            self._kernel.close()
+        if self._presence is not None:
+            self._presence.close()
+
+    # Taking rules into force
+
+    async def apply(self, rules: Sequence[Rule]) -> None:
+        """Take other rules into force; on an error everything stays as it was."""
+        async with self._lock:
+            await self._apply(rules)
+
+    async def _apply(self, rules: Sequence[Rule]) -> None:
+        planned = plan_rules(rules)
+        await self._prepare(planned)
+        choices = self._choose(planned)
+        await self._check_circles(choices)
+        kernel_rules = self._new_kernel_rules(choices)
+        if kernel_rules and self._kernel is not None:
+            try:
+                await to_thread.run_sync(self._kernel.install, kernel_rules)
+            except (CanPermissionError, ProtocolUnavailableError) as error:
+                required = [one for one in kernel_rules if one.planned.rule.offload == "require"]
+                if required:
+                    raise OffloadError(
+                        f"rule {required[0].name!r} requires the kernel's path: {error}"
+                    ) from error
+                self._kernel_refusal = str(error)
+                choices = self._choose(planned)
+                await self._check_circles(choices)
+                kernel_rules = []
+        opened: list[PortKey] = []
+        try:
+            for key in self._ports_of(choices):
+                if key not in self._ports:
+                    self._ports[key] = self._open_port(key)
+                    opened.append(key)
+        except BaseException:
+            for key in opened:
+                self._ports.pop(key).close()
+            if kernel_rules and self._kernel is not None:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(self._kernel.remove, kernel_rules)
+            raise
+        self._choices = choices
+        await self._change(choices, kernel_rules)
+
+    def _choose(self, planned: Sequence[PlannedRule]) -> list[Choice]:
+        refusal = self._kernel_refusal
+        if self._kernel is None and not refusal:
+            refusal = "it is on a user-space network"
+        return choose_paths(planned, refusal)
+
+    def _new_kernel_rules(self, choices: Iterable[Choice]) -> list[KernelRule]:
+        new = []
+        for choice in choices:
+            known = self._kernel_rules.get(choice.planned.name)
+            if choice.routes is not None and not (
+                known and known.planned == choice.planned and known.wanted == choice.routes
+            ):
+                new.append(KernelRule(choice))
+        return new
+
+    def _ports_of(self, choices: Iterable[Choice]) -> dict[PortKey, None]:
+        return {key: None for one in choices if one.routes is None for key in one.planned.ports}
+
+    def _open_port(self, key: PortKey) -> Port:
+        port = Port(*key, on_lost=self._note_lost)
+        try:
+            port.open()
+        except UnknownInterfaceError as error:
+            if not self._missing_allowed:
+                raise
+            _LOGGER.warning("%s; forwarding to and from it begins when it is there", error)
+            self._note_lost()
+        return port
+
+    def _note_lost(self) -> None:
+        self._lost.set()
+
+    async def _change(self, choices: Sequence[Choice], kernel_rules: list[KernelRule]) -> None:
+        """Have the rules in force that were chosen. From here on nothing fails."""
+        self._change_rules(choices)
+        await self._change_kernel(choices, kernel_rules)
+        unused = self._ports.keys() - self._ports_of(choices).keys()
+        for key in unused:
+            self._ports.pop(key).close()
+        self._start_tasks()
+
+    def _change_rules(self, choices: Sequence[Choice]) -> None:
+        old = self._rules
+        new: dict[str, RunningRule] = {}
+        started = []
+        for choice in choices:
+            planned = choice.planned
+            if choice.routes is not None:
+                continue
+            known = old.get(planned.name)
+            if known is not None and known.rule == planned.rule:
+                new[planned.name] = known
+                continue
+            rule = RunningRule(
+                planned.name,
+                planned.rule,
+                self._ports[planned.source],
+                [self._ports[key] for key in planned.destinations],
+            )
+            new[planned.name] = rule
+            started.append(rule)
+        # New ones begin before old ones end, and nothing is read in between: no frame is lost that
+        # both take, and none is forwarded twice.
+        for rule in started:
+            rule.start()
+        for name, rule in old.items():
+            if new.get(name) is not rule:
+                rule.stop()
+        self._rules = new
+        self._reach()
+
+    async def _change_kernel(
+        self, choices: Sequence[Choice], kernel_rules: list[KernelRule]
+    ) -> None:
+        kept = {choice.planned.name for choice in choices if choice.routes is not None}
+        replaced = {one.name for one in kernel_rules}
+        ended = [
+            rule
+            for name, rule in self._kernel_rules.items()
+            if name not in kept or name in replaced
+        ]
+        for one in ended:
+            del self._kernel_rules[one.name]
+        for one in kernel_rules:
+            self._kernel_rules[one.name] = one
+        if ended and self._kernel is not None:
+            await to_thread.run_sync(self._kernel.remove, ended)
+
+    def _reach(self) -> None:
+        for port in self._ports.values():
+            port.reach(
+                [
+                    outlet
+                    for rule in self._rules.values()
+                    if rule.source is port and rule.caller is None
+                    for outlet in rule.outlets
+                ]
+            )
+
+    # Circles
+
+    async def _check_circles(self, choices: Sequence[Choice]) -> None:
+        own = [
+            edge
+            for choice in choices
+            for edge in edges_of(
+                choice.planned,
+                self._carrier if choice.routes is None else KERNEL_CARRIER,
+                f"rule {choice.planned.name!r}",
+            )
+        ]
+        others: list[Edge] = []
+        if self._check_others:
+            others = [edge for force in _running if force is not self for edge in force.edges()]
+            if self._presence is not None and self._kernel is not None:
+                others += await to_thread.run_sync(
+                    other_edges, self._presence.tag, self._kernel.netlink
+                )
+        path = find_loop(own, others)
+        if path is not None:
+            stations = (*(edge.source[1] for edge in path), path[-1].destination[1])
+            raise GatewayLoopError(explain_loop(path), stations)
+
+    @property
+    def _carrier(self) -> str:
+        return f"gateway {id(self):x}"
+
+    def edges(self) -> list[Edge]:
+        """Give the ways that this process forwards frames; the kernel tells of its own."""
+        return [
+            edge
+            for choice in self._choices
+            if choice.routes is None
+            for edge in edges_of(
+                choice.planned,
+                self._carrier,
+                f"gateway {self._name!r}, rule {choice.planned.name!r}",
+            )
+        ]
+
+    # Tasks
+
+    def _start_tasks(self) -> None:
+        """Have the tasks that there are to be, and no others."""
+        tasks = self._tasks
+        if tasks is None:
+            return
+        wanted: dict[object, Callable[[], object]] = {self: self._open_again}
+        if self._presence is not None:
+            wanted[self._presence] = partial(self._presence.serve, self._report)
+        if self._kernel is not None:
+            wanted[self._kernel] = self._watch_kernel
+        outlets: Iterable[Outlet] = (
+            outlet for port in self._ports.values() for outlet in port.outlets()
+        )
+        for outlet in outlets:
+            wanted[outlet] = outlet.run
+        for rule in self._rules.values():
+            if rule.caller is not None:
+                wanted[rule.caller] = rule.caller.run
+        for key in self._scopes.keys() - wanted.keys():
+            self._scopes.pop(key).cancel()
+        for key, run in wanted.items():
+            if key not in self._scopes:
+                scope = self._scopes[key] = anyio.CancelScope()
+                tasks.start_soon(_run_in, scope, run)
+
+    async def _open_again(self) -> None:
+        """Open interfaces again that have come back."""
+        while True:
+            await self._lost.wait()
+            self._lost = anyio.Event()
+            while not all(port.is_open for port in self._ports.values()):
+                await anyio.sleep(_LOOK_AGAIN)
+                for port in list(self._ports.values()):
+                    if not port.is_open:
+                        port.try_to_open()
+
+    async def _watch_kernel(self) -> None:
+        """Put rules back into the kernel, which drops them with their interfaces."""
+        try:
+            events = NetlinkSocket()
+        except CanOSError as error:
+            _LOGGER.warning("interfaces that come back are not noticed by the kernel's: %s", error)
+            return
+        with events:
+            events.join_links()
+            while True:
+                await anyio.wait_readable(events.fileno())
+                try:
+                    events.events()
+                except CanOSError as error:
+                    _LOGGER.debug("%s", error)
+                await self._mend_kernel()
+
+    async def _mend_kernel(self) -> None:
+        """Put back what the kernel has dropped, once all interfaces of a rule are there."""
+        kernel = self._kernel
+        async with self._lock:
+            if kernel is None or not self._kernel_rules:
+                return
+            try:
+                await to_thread.run_sync(kernel.mend, list(self._kernel_rules.values()))
+            except CanOSError as error:
+                _LOGGER.warning("the kernel's rules could not be put back: %s", error)
+
+    # Telling
+
+    def statistics(self) -> GatewayStatistics:
+        """Give the counters."""
+        if self._kernel is not None and self._kernel_rules and self._kernel.netlink.fileno() >= 0:
+            self._kernel.count(self._kernel_rules.values())
+        found = []
+        for choice in self._choices:
+            name = choice.planned.name
+            if name in self._kernel_rules:
+                found.append(self._kernel_rules[name].statistics())
+            elif name in self._rules:
+                found.append(self._rules[name].counters.statistics(name))
+        ports = tuple(port.statistics() for port in self._ports.values())
+        return GatewayStatistics(rules=tuple(found), ports=ports)
+
+    def reasons(self) -> dict[str, str]:
+        """Give by rule why this process forwards for it; empty: the kernel does."""
+        return {choice.planned.name: choice.reason for choice in self._choices}
+
+    def explain(self) -> str:
+        """Tell of each rule which path it takes, and why."""
+        lines = []
+        for choice in self._choices:
+            if choice.routes is not None:
+                path = f"by the kernel ({len(choice.routes)} rules of can-gw)"
+            elif choice.planned.rule.call is not None:
+                path = "by this process, which calls a function"
+            else:
+                path = f"by this process, since {choice.reason}"
+            lines.append(f"{choice.planned.name}: {path}")
+        return "\n".join(lines)
+
+
+async def _run_in(scope: anyio.CancelScope, run: Callable[[], object]) -> None:
+    with scope:
+        await run()  # type: ignore[misc]  # a coroutine function

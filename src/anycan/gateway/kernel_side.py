@@ -1,0 +1,206 @@
+"""The rules of a gateway that the kernel forwards by: put there, kept there, counted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from anycan.exceptions import CanOSError
+from anycan.gateway.kernel_path import KernelPath
+from anycan.gateway.plan import routes_of
+from anycan.gateway.reasons import DropReason
+from anycan.gateway.statistics import DestinationStatistics, LatencyHistogram, RuleStatistics
+from anycan.sockets.netlink import NetlinkSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from anycan.gateway.plan import Choice, PlannedRule
+    from anycan.wire.netlink_gateway import GatewayRoute
+
+_LOGGER: Final = logging.getLogger("anycan.gateway")
+
+# By destination: handled, dropped and deleted frames.
+Counts = dict[str, tuple[int, int, int]]
+
+
+class KernelRule:
+    """A rule that the kernel forwards by.
+
+    Args:
+        choice: The rule, and the kernel's rules that stand for it.
+
+    Attributes:
+        planned: The rule.
+        wanted: The kernel's rules, without their numbers.
+        installed: The same as they were installed.
+    """
+
+    def __init__(self, choice: Choice) -> None:
+        self.planned: PlannedRule = choice.planned
+        self.wanted = choice.routes or ()
+        self.installed: list[GatewayRoute] = []
+        self._names: dict[int, str] = {}  # of the destinations
+        self._past: Counts = {}
+        self._last: dict[int, GatewayRoute] = {}  # by uid
+
+    @property
+    def name(self) -> str:
+        """The rule's name."""
+        return self.planned.name
+
+    def note_installed(self, routes: list[GatewayRoute]) -> None:
+        """Take note of how the rules were installed."""
+        self.installed = routes
+        for (network, interface), port in zip(
+            self.planned.destinations, self.planned.rule.destinations, strict=True
+        ):
+            try:
+                self._names[network.interface_index(interface)] = str(port)
+            except CanOSError:  # it has gone again
+                continue
+
+    def note_counts(self, routes: dict[int, GatewayRoute]) -> None:
+        """Take note of what the kernel has counted."""
+        for route in self.installed:
+            if route.uid in routes:
+                self._last[route.uid] = routes[route.uid]
+
+    def note_dropped(self, there: Collection[int]) -> None:
+        """Take note which rules the kernel still has, by ``uid``, and what the others counted."""
+        for uid in [uid for uid in self._last if uid not in there]:
+            route = self._last.pop(uid)
+            name = self._names.get(route.destination)
+            if name is not None:
+                self._past[name] = _added(self._past.get(name), route)
+
+    def statistics(self) -> RuleStatistics:
+        """Give the counts that were noted last."""
+        counts: Counts = {str(port): (0, 0, 0) for port in self.planned.rule.destinations}
+        counts |= self._past
+        for route in self._last.values():
+            name = self._names.get(route.destination)
+            if name is not None:
+                counts[name] = _added(counts.get(name), route)
+        destinations = [
+            DestinationStatistics(
+                destination=name,
+                forwarded=handled,
+                dropped={
+                    reason: count
+                    for reason, count in (
+                        (DropReason.REFUSED, dropped),
+                        (DropReason.LENGTH, deleted),
+                    )
+                    if count
+                },
+                waiting=0,
+            )
+            for name, (handled, dropped, deleted) in counts.items()
+        ]
+        # Each destination has a rule of the kernel's own, which sees the same frames.
+        received = max(sum(one) for one in counts.values())
+        return RuleStatistics(
+            name=self.name,
+            path="kernel",
+            received=received,
+            dropped={},
+            destinations=tuple(destinations),
+            latency=LatencyHistogram(()),
+        )
+
+
+def _added(counts: tuple[int, int, int] | None, route: GatewayRoute) -> tuple[int, int, int]:
+    handled, dropped, deleted = counts or (0, 0, 0)
+    return handled + route.handled, dropped + route.dropped, deleted + route.deleted
+
+
+class KernelSide:
+    """What a gateway has in the kernel. Its methods ask the kernel, and return when it has done it.
+
+    Args:
+        tag: The gateway's tag.
+
+    Attributes:
+        netlink: What asks the kernel.
+    """
+
+    def __init__(self, tag: int) -> None:
+        self.netlink = NetlinkSocket()
+        self._path = KernelPath(tag, self.netlink)
+
+    def clear_orphans(self, live_tags: set[int]) -> None:
+        """Remove what gateways have left behind that do not run any more."""
+        try:
+            count = self._path.remove_orphans(live_tags)
+        except CanOSError as error:
+            _LOGGER.warning("rules of can-gw that a gateway left behind stay there: %s", error)
+            return
+        if count:
+            _LOGGER.info("removed %d rules of can-gw that gateways had left behind", count)
+
+    def install(self, rules: Iterable[KernelRule]) -> None:
+        """Install rules, all or none.
+
+        Raises:
+            CanOSError: The kernel refused one.
+        """
+        made: list[KernelRule] = []
+        try:
+            for rule in rules:
+                rule.note_installed(self._path.install(rule.wanted))
+                made.append(rule)
+        except BaseException:
+            self.remove(made)
+            raise
+
+    def remove(self, rules: Iterable[KernelRule]) -> None:
+        """Remove rules, and keep their last counts."""
+        rules = list(rules)
+        self.count(rules)
+        for rule in rules:
+            try:
+                self._path.remove(rule.installed)
+            except CanOSError as error:
+                _LOGGER.warning("rule %r stays with the kernel: %s", rule.name, error)
+            rule.note_dropped(())
+            rule.installed = []
+
+    def count(self, rules: Iterable[KernelRule]) -> None:
+        """Take what the kernel has counted; where it does not tell, what is known stays."""
+        try:
+            counts = self._path.counts()
+        except CanOSError as error:
+            _LOGGER.debug("can-gw's counts: %s", error)
+            return
+        for rule in rules:
+            rule.note_counts(counts)
+
+    def mend(self, rules: Iterable[KernelRule]) -> None:
+        """Put back what the kernel has dropped with an interface that has come back since.
+
+        What it still has of a rule, for other destinations, stays as it is.
+
+        Raises:
+            CanOSError: The kernel refused one.
+        """
+        there = self._path.counts()
+        for rule in rules:
+            if all(route.uid in there for route in rule.installed):
+                continue
+            routes = routes_of(rule.planned)
+            if isinstance(routes, str):  # an interface is not there yet
+                continue
+            kept = [route for route in rule.installed if route.uid in there]
+            known = [attrs.evolve(route, uid=0) for route in kept]
+            made = self._path.install([route for route in routes if route not in known])
+            self._path.remove([route for route in rule.installed if route.uid not in there])
+            rule.note_dropped(there.keys())
+            rule.note_installed([*kept, *made])
+            _LOGGER.info("rule %r: the kernel forwards again", rule.name)
+
+    def close(self) -> None:
+        """Ask the kernel nothing more."""
+        self.netlink.close()

@@ -1,0 +1,204 @@
+"""Rules with their interfaces looked up: which networks, which names, which way for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from anycan.exceptions import CanOSError, GatewayError, OffloadError
+from anycan.gateway.kernel_rules import PortFacts, kernel_rules
+from anycan.gateway.loops import Edge, Node
+from anycan.gateway.modification import combine
+from anycan.network.base import Network
+from anycan.sockets.kernel import KernelNetwork
+from anycan.sockets.networks import resolve_network
+from anycan.wire.netlink_gateway_changes import ChangedPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from anycan.gateway.rule import GatewayPort, Rule
+    from anycan.wire.netlink_gateway import GatewayRoute
+
+PortKey = tuple[Network, str]
+
+KERNEL_CARRIER: Final = "can-gw"
+
+
+@attrs.frozen
+class PlannedRule:
+    """A rule whose interfaces have been looked up.
+
+    Attributes:
+        name: Its name, which no other rule of the gateway has.
+        rule: The rule.
+        source: Where its frames come from.
+        destinations: Where they go.
+    """
+
+    name: str
+    rule: Rule
+    source: PortKey
+    destinations: tuple[PortKey, ...]
+
+    @property
+    def ports(self) -> tuple[PortKey, ...]:
+        """All its interfaces."""
+        return (self.source, *self.destinations)
+
+
+def plan_rules(rules: Iterable[Rule]) -> list[PlannedRule]:
+    """Look up the networks of rules, and give each a name of its own.
+
+    Raises:
+        GatewayError: Source and destination of a rule are one interface, written in two ways.
+        NetworkUnavailableError: There is no such network.
+    """
+    names: set[str] = set()
+    planned = []
+    for rule in rules:
+        name, number = rule.name, 1
+        while name in names:
+            number += 1
+            name = f"{rule.name} ({number})"
+        names.add(name)
+        one = PlannedRule(
+            name, rule, _key_of(rule.source), tuple(_key_of(port) for port in rule.destinations)
+        )
+        if len(set(one.ports)) < len(one.ports):
+            raise GatewayError(
+                f"rule {name!r}: two of its interfaces ({rule.source} and"
+                f" {', '.join(map(str, rule.destinations))}) are the same one: a frame never goes"
+                " back to where it came from"
+            )
+        planned.append(one)
+    return planned
+
+
+def _key_of(port: GatewayPort) -> PortKey:
+    return resolve_network(port.network), port.interface
+
+
+def node_of(key: PortKey) -> Node:
+    """Give what an interface is called when ways are searched by which frames come back."""
+    network, interface = key
+    if isinstance(network, KernelNetwork):
+        return "kernel", interface
+    return f"{network.name}, {id(network):x}", interface
+
+
+def edges_of(planned: PlannedRule, carrier: str, label: str) -> list[Edge]:
+    """Give the ways that a rule's frames go.
+
+    Args:
+        planned: The rule.
+        carrier: Who forwards.
+        label: What to call it.
+    """
+    rule = planned.rule
+    changes_identifier = (
+        rule.call is not None
+        or bool(rule.id_map)
+        or bool(combine(rule.modify).parts & ChangedPart.ID)
+    )
+    cubes = rule.filter.cover().cubes
+    return [
+        Edge(
+            node_of(planned.source),
+            node_of(destination),
+            carrier,
+            label,
+            cubes,
+            keeps_identifier=not changes_identifier,
+            visible=rule.local_echo,
+        )
+        for destination in planned.destinations
+    ]
+
+
+def facts_of(key: PortKey) -> PortFacts | None:
+    """Give what the kernel's path has to know of an interface; None: it is not there."""
+    network, interface = key
+    try:
+        index = network.interface_index(interface)
+    except CanOSError:
+        return None
+    mtu = network.interface_mtu(index)
+    if mtu is None:
+        return None
+    return PortFacts(interface, index, mtu, isinstance(network, KernelNetwork))
+
+
+@attrs.frozen
+class Choice:
+    """Who forwards for a rule, and why.
+
+    Attributes:
+        planned: The rule.
+        routes: The kernel's rules that stand for it; None: this process forwards.
+        reason: Why this process does; empty: the kernel does.
+    """
+
+    planned: PlannedRule
+    routes: tuple[GatewayRoute, ...] | None
+    reason: str
+
+
+def choose_paths(planned: Sequence[PlannedRule], refusal: str = "") -> list[Choice]:
+    """Choose who forwards for each rule.
+
+    What this process sends, the kernel's rules would take as well, and the other way round: so
+    where two rules meet at an interface, one's destination and the other's source, either the
+    kernel has both or this process has.
+
+    Args:
+        planned: The rules.
+        refusal: Why the kernel forwards nothing at all; empty: it does.
+
+    Raises:
+        OffloadError: A rule requires the kernel, which cannot.
+    """
+    routes: dict[str, tuple[GatewayRoute, ...]] = {}
+    reasons: dict[str, str] = {}
+    for one in planned:
+        found = refusal if refusal and one.rule.offload != "never" else routes_of(one)
+        if isinstance(found, str):
+            reasons[one.name] = found
+        else:
+            routes[one.name] = tuple(found)
+    by_name = {one.name: one for one in planned}
+    unsettled = True
+    while unsettled:
+        unsettled = False
+        for name in list(routes):
+            other = _meets(by_name[name], [by_name[user] for user in reasons])
+            if other is not None:
+                del routes[name]
+                reasons[name] = (
+                    f"rule {other!r} meets it at an interface and is forwarded by this process"
+                )
+                unsettled = True
+    for one in planned:
+        if one.rule.offload == "require" and one.name in reasons:
+            raise OffloadError(f"rule {one.name!r} requires the kernel's path: {reasons[one.name]}")
+    return [Choice(one, routes.get(one.name), reasons.get(one.name, "")) for one in planned]
+
+
+def routes_of(one: PlannedRule) -> list[GatewayRoute] | str:
+    """Give the rules of can-gw that do what a rule says, or why there are none."""
+    if one.rule.offload == "never":
+        return "the rule says so"
+    facts = [facts_of(key) for key in one.ports]
+    for (_, interface), fact in zip(one.ports, facts, strict=True):
+        if fact is None:
+            return f"{interface} is not there"
+    source, *destinations = [fact for fact in facts if fact is not None]
+    return kernel_rules(one.rule, source, destinations)
+
+
+def _meets(one: PlannedRule, others: Iterable[PlannedRule]) -> str | None:
+    for other in others:
+        if other.source in one.destinations or one.source in other.destinations:
+            return other.name
+    return None

@@ -1,0 +1,354 @@
+"""An interface of a gateway: read for the rules whose source it is, sent to by the others.
+
+All rules of a gateway share a port's one socket, and a socket does not receive what it has sent: so
+no frame that a gateway forwards comes back into it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from anycan.endpoints.pump import open_pump
+from anycan.exceptions import (
+    CanOSError,
+    InterfaceRemovedError,
+    OptionNotSupportedError,
+    UnknownInterfaceError,
+)
+from anycan.filter import Filter, union_of
+from anycan.gateway.dispatch import Dispatch, settle
+from anycan.gateway.outlet import Outlet
+from anycan.gateway.reasons import DropReason
+from anycan.gateway.statistics import PortStatistics
+from anycan.sockets.closing import finish_in_background
+from anycan.sockets.forwarding import ForwardingSocket
+from anycan.sockets.raw_options import RawOptions
+from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
+from anycan.wire.options import VcidOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anycan.endpoints.pump import AsyncioPump, TrioPump
+    from anycan.frame import AnyFrame
+    from anycan.network.base import Network
+
+_LOGGER: Final = logging.getLogger("anycan.gateway")
+_BATCHES: Final = 4  # read in a row, before other descriptors have their turn
+_FULL: Final = 128  # messages in a batch behind which more may wait
+
+Take = "Callable[[bytes, int], object]"
+
+
+class Port:
+    """An interface of a gateway.
+
+    Args:
+        network: Where it is.
+        interface: Its name.
+        on_lost: Called when the interface is gone.
+
+    Attributes:
+        network: Where it is.
+        interface: Its name.
+        socket: Its socket; None: the interface is not there.
+    """
+
+    def __init__(
+        self, network: Network, interface: str, on_lost: Callable[[], object] = bool
+    ) -> None:
+        self._on_lost = on_lost
+        self.network = network
+        self.interface = interface
+        self.socket: ForwardingSocket | None = None
+        self._state: Literal["up", "down", "gone"] = "gone"
+        self._dispatch = Dispatch(self._filter_failed)
+        self._wanted: dict[Any, Filter] = {}
+        self._pump: AsyncioPump | TrioPump | None = None
+        self._outlets: dict[bool, tuple[_Way, Outlet]] = {}
+        self._reached: tuple[Outlet, ...] = ()
+        self._received = 0
+        self._overflowed = 0
+        self._malformed = 0
+        self._not_taken = 0
+        self._gaps = 0
+        self._told_of_filter = False
+        self._is_xl = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the interface is there, as far as is known."""
+        return self.socket is not None
+
+    # Coming and going
+
+    def open(self) -> None:
+        """Open the interface, for all rules that there are.
+
+        Raises:
+            CanOSError: It cannot be opened; :class:`UnknownInterfaceError`: it is not there.
+        """
+        self.socket = self._open_socket(union_of(self._wanted.values()), loopback=True)
+        self._is_xl = self.socket.options.xl
+        self._state = "up"
+        self._pump = open_pump(self.socket.fd, self._read)
+        for way, _ in self._outlets.values():
+            way.open()
+
+    def try_to_open(self) -> bool:
+        """Open the interface if it has come back; tell whether it has."""
+        try:
+            self.open()
+        except UnknownInterfaceError:
+            return False
+        except CanOSError as error:
+            _LOGGER.warning("%s: it is there and cannot be opened: %s", self.interface, error)
+            return False
+        _LOGGER.info("%s: the interface is there, and forwarding goes on", self.interface)
+        return True
+
+    def _open_socket(self, wanted: Filter, *, loopback: bool) -> ForwardingSocket:
+        network, interface = self.network, self.interface
+        mtu = network.interface_mtu(network.interface_index(interface)) or 0
+        fd, xl = mtu >= CANFD_MTU, mtu >= CANXL_MIN_MTU
+        everywhere = VcidOptions(pass_through=True, receive=0, receive_mask=0)
+        ways: list[dict[str, Any]] = [{"fd": fd}]
+        if xl:  # kernels before 6.9 know no VCID, those before 6.2 no CAN XL
+            ways = [{"xl": True, "vcid": everywhere}, {"xl": True}, *ways]
+        for way in ways:
+            options = RawOptions(filters=wanted, loopback=loopback, **way)
+            try:
+                return ForwardingSocket(network, interface, options)
+            except OptionNotSupportedError:
+                if way is ways[-1]:
+                    raise
+        raise AssertionError("the last way returns or raises")
+
+    def close(self) -> None:
+        """Close the interface: nothing is read or sent any more."""
+        if self._pump is not None:
+            self._pump.close()
+            self._pump = None
+        socket, self.socket = self.socket, None
+        if socket is not None:
+            self._add_up(socket)
+            finish_in_background(socket.close())
+        for way, outlet in self._outlets.values():
+            way.close()
+            outlet.drop(DropReason.INTERFACE_GONE)
+
+    def _add_up(self, socket: ForwardingSocket) -> None:
+        self._received += socket.received
+        self._malformed += socket.malformed
+        self._overflowed += socket.dropped
+
+    def lose(self) -> None:
+        """Take note that the interface is gone."""
+        if self.socket is not None:
+            _LOGGER.warning(
+                "%s: the interface is gone; forwarding to and from it goes on when it is back",
+                self.interface,
+            )
+            self._gaps += self._state == "up"
+            self._state = "gone"
+            self.close()
+            self._on_lost()
+
+    def go_down(self) -> None:
+        """Take note that the interface is down."""
+        if self._state == "up":
+            self._state = "down"
+            self._gaps += 1
+            remedy = self.network.remedy(self.interface)
+            _LOGGER.warning(
+                "%s: the interface is down; forwarding to and from it goes on when it is up (%s)",
+                self.interface,
+                remedy,
+            )
+
+    def come_up(self) -> None:
+        """Take note that frames come or go."""
+        if self._state == "down":
+            self._state = "up"
+            _LOGGER.info("%s: the interface is up again", self.interface)
+
+    # Rules
+
+    def add(self, wanted: Filter, take: Callable[[bytes, int], object]) -> None:
+        """Hand what a filter takes to a function, from now on."""
+        wanted = wanted.at_interface(self.interface)
+        self._wanted[take] = wanted
+        self._tell_kernel()
+        self._dispatch.add(wanted, take)
+
+    def remove(self, take: Callable[[bytes, int], object]) -> None:
+        """Hand nothing more to a function."""
+        self._dispatch.remove(take)
+        del self._wanted[take]
+        self._tell_kernel()
+
+    def _tell_kernel(self) -> None:
+        """Have the kernel filter; it has the new filters before it drops the old ones."""
+        if self.socket is not None:
+            self.socket.set_filters(union_of(self._wanted.values()))
+
+    def reach(self, outlets: Sequence[Outlet]) -> None:
+        """Say to which outlets its rules send."""
+        self._reached = tuple(dict.fromkeys(outlets))
+
+    def outlet(self, *, local_echo: bool) -> Outlet:
+        """Give what sends to this interface, so that this machine's programs see it or not."""
+        known = self._outlets.get(local_echo)
+        if known is None:
+            way = _Way(self) if local_echo else _SilentWay(self)
+            if self.is_open:
+                way.open()
+            known = self._outlets[local_echo] = way, Outlet(way)
+        return known[1]
+
+    def outlets(self) -> list[Outlet]:
+        """Give all that send to this interface."""
+        return [outlet for _, outlet in self._outlets.values()]
+
+    def _filter_failed(self, _take: Any, frame: AnyFrame | None, error: Exception) -> None:
+        """Tell that a function of :meth:`Filter.where` raised; once, lest a bus fill the log."""
+        if not self._told_of_filter:
+            self._told_of_filter = True
+            _LOGGER.error(
+                "%s: a filter's function failed, and the frame is not forwarded (more of the same"
+                " is not logged): %s, called with %s",
+                self.interface,
+                f"{type(error).__name__}: {error}",
+                frame,
+                exc_info=error,
+            )
+
+    # Frames
+
+    def _read(self) -> bool:
+        """Forward what waits, within bounds; tell whether the descriptor may go on being polled."""
+        for batch in range(_BATCHES):
+            socket = self.socket
+            if socket is None:
+                return True
+            try:
+                count = socket.read()
+            except BlockingIOError:
+                return batch > 0
+            except InterfaceRemovedError:
+                self.lose()
+                return True
+            except CanOSError:
+                self.go_down()
+                return False
+            self._forward(socket, count)
+            if count < _FULL:
+                break
+        return True
+
+    def _forward(self, socket: ForwardingSocket, count: int) -> None:
+        if self._state == "down":
+            self.come_up()
+        verdicts = self._dispatch.verdicts
+        xl = self._is_xl
+        for payload, stamp in socket.payloads(count):
+            takers: Any = self._dispatch.takers_of_xl(payload) if xl else verdicts[payload[:4]]
+            if takers.__class__ is not tuple:
+                takers = settle(takers, payload, stamp, socket)
+            if not takers:
+                self._not_taken += 1
+            for take in takers:
+                take(payload, stamp)
+        for outlet in self._reached:
+            if outlet.pending:
+                outlet.flush()
+
+    def statistics(self) -> PortStatistics:
+        """Give the counters."""
+        socket = self.socket
+        received, malformed, overflowed = self._received, self._malformed, self._overflowed
+        if socket is not None:
+            received += socket.received
+            malformed += socket.malformed
+            overflowed += socket.dropped
+        return PortStatistics(
+            interface=self.interface,
+            state=self._state,
+            received=received,
+            not_taken=self._not_taken,
+            overflowed=overflowed,
+            malformed=malformed,
+            gaps=self._gaps,
+        )
+
+
+class _Way:
+    """Sends by a port's own socket.
+
+    Args:
+        port: The port.
+    """
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+
+    @property
+    def _socket(self) -> ForwardingSocket | None:
+        return self._port.socket
+
+    def open(self) -> None:
+        """Begin: the port is open."""
+
+    def close(self) -> None:
+        """End: the port is being closed."""
+
+    @property
+    def fd(self) -> int:
+        """The descriptor to poll; -1: there is none."""
+        socket = self._socket
+        return -1 if socket is None else socket.fd
+
+    def put(self, payloads: Sequence[bytes]) -> int:
+        """Send payloads; give how many were taken."""
+        socket = self._socket
+        if socket is None:
+            raise AssertionError("an outlet asks for the descriptor first")
+        return socket.put(payloads)
+
+    def was_down(self) -> None:
+        """Take note that the interface is down."""
+        self._port.go_down()
+
+    def was_up(self) -> None:
+        """Take note that the interface takes frames."""
+        self._port.come_up()
+
+    def was_removed(self) -> None:
+        """Take note that the interface is gone."""
+        self._port.lose()
+
+
+class _SilentWay(_Way):
+    """Sends by a socket of its own, and no program on this machine receives it."""
+
+    def __init__(self, port: Port) -> None:
+        super().__init__(port)
+        self._own: ForwardingSocket | None = None
+
+    @property
+    def _socket(self) -> ForwardingSocket | None:
+        return self._own
+
+    def open(self) -> None:
+        """Open the socket."""
+        try:
+            self._own = self._port._open_socket(Filter.none(), loopback=False)  # noqa: SLF001 - this module's own
+        except UnknownInterfaceError:
+            self._port.lose()
+
+    def close(self) -> None:
+        """Close the socket."""
+        own, self._own = self._own, None
+        if own is not None:
+            finish_in_background(own.close())

@@ -1,0 +1,154 @@
+"""A rule in force, forwarded by this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anycan.gateway.backlog import make_line
+from anycan.gateway.caller import Caller
+from anycan.gateway.counters import RuleCounters
+from anycan.gateway.limits import make_admission
+from anycan.gateway.reasons import DropReason
+from anycan.gateway.transform import make_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anycan.gateway.outlet import Outlet
+    from anycan.gateway.port import Port
+    from anycan.gateway.rule import Rule
+
+
+class RunningRule:
+    """A rule in force.
+
+    Args:
+        name: Its name in this gateway.
+        rule: The rule.
+        source: Where its frames come from.
+        destinations: Where they go, in the rule's order.
+
+    Attributes:
+        name: Its name.
+        rule: The rule.
+        counters: What it counts.
+        source: Where its frames come from.
+        destinations: Where they go.
+        outlets: What sends there.
+        caller: What calls its function; None: it has none.
+    """
+
+    def __init__(self, name: str, rule: Rule, source: Port, destinations: Sequence[Port]) -> None:
+        self.name = name
+        self.rule = rule
+        self.source = source
+        self.destinations = tuple(destinations)
+        self.counters = RuleCounters(rule)
+        self.outlets: tuple[Outlet, ...] = tuple(
+            port.outlet(local_echo=rule.local_echo) for port in destinations
+        )
+        self._lines = tuple(
+            make_line(route, rule.capacity, rule.overflow) for route in self.counters.routes
+        )
+        emit = self._make_emit()
+        self.caller: Caller | None = None
+        if rule.call is not None:
+            self.caller = Caller(
+                name,
+                rule.call,
+                rule.call_capacity,
+                self.counters,
+                source.interface,
+                emit,
+                self._flush,
+            )
+            emit = self.caller.put
+        self._take = self._make_take(emit)
+
+    def start(self) -> None:
+        """Come into force."""
+        self.source.add(self.rule.filter, self._take)
+
+    def stop(self) -> None:
+        """End: what waits is dropped and counted."""
+        self.source.remove(self._take)
+        if self.caller is not None:
+            self.caller.end()
+        for outlet, line in zip(self.outlets, self._lines, strict=True):
+            outlet.drop(DropReason.RULE_ENDED, line)
+
+    def _flush(self) -> None:
+        for outlet in self.outlets:
+            if outlet.pending:
+                outlet.flush()
+
+    # What is called for each frame; made for what the rule says, so that the rest costs nothing.
+
+    def _make_take(self, emit: Callable[[bytes, int], object]) -> Callable[[bytes, int], object]:
+        rule, counters = self.rule, self.counters
+        admission = make_admission(
+            active=rule.active,
+            changes_only=rule.changes_only,
+            refresh=rule.refresh,
+            minimum_interval=rule.minimum_interval,
+            limits=rule.limits,
+        )
+        if admission is None:
+
+            def take(payload: bytes, stamp: int) -> None:
+                counters.received += 1
+                emit(payload, stamp)
+
+            return take
+        admit = admission.admit
+
+        def take_admitted(payload: bytes, stamp: int) -> None:
+            counters.received += 1
+            reason = admit(payload, stamp)
+            if reason is None:
+                emit(payload, stamp)
+            else:
+                counters.dropped[reason] += 1
+
+        return take_admitted
+
+    def _make_emit(self) -> Callable[[bytes, int], object]:
+        rule, counters = self.rule, self.counters
+        transform = make_transform(
+            modify=rule.modify,
+            id_map=rule.id_map,
+            convert=rule.convert,
+            bit_rate_switch=rule.bit_rate_switch,
+            checksums=rule.checksums,
+        )
+        send = self._make_send()
+        if transform is None:
+            return send
+
+        def emit(payload: bytes, stamp: int) -> None:
+            changed = transform(payload)
+            if changed.__class__ is bytes:
+                send(changed, stamp)
+            else:
+                counters.dropped[changed] += 1  # type: ignore[index]  # the reason why it is no frame
+
+        return emit
+
+    def _make_send(self) -> Callable[[bytes, int], object]:
+        ways = [
+            (outlet.pending.append, line)
+            for outlet, line in zip(self.outlets, self._lines, strict=True)
+        ]
+        if len(ways) == 1:
+            ((append, line),) = ways
+
+            def send(payload: bytes, stamp: int) -> None:
+                append((payload, stamp, line))
+
+            return send
+
+        def send_to_all(payload: bytes, stamp: int) -> None:
+            for append, line in ways:
+                append((payload, stamp, line))
+
+        return send_to_all
