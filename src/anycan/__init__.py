@@ -83,6 +83,7 @@ from anycan.frame import (
     TransceiverError,
     XlFrame,
 )
+from anycan.gateway.file import GatewayFile, load_gateway_file
 from anycan.gateway.gateway import Gateway, list_gateways, read_gateway
 from anycan.gateway.limits import RateLimit, TimeWindow
 from anycan.gateway.modification import Modification
@@ -160,6 +161,7 @@ __all__ = [
     "FunctionalRequest",
     "Gateway",
     "GatewayError",
+    "GatewayFile",
     "GatewayFileError",
     "GatewayLoopError",
     "GatewayPort",
@@ -243,6 +245,7 @@ __all__ = [
     "guess_connections",
     "kernel",
     "list_gateways",
+    "load_gateway_file",
     "open_bcm",
     "open_isotp",
     "open_raw",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -61,18 +62,20 @@ def load_gateway_file(path: str | os.PathLike[str]) -> GatewayFile:
 
     Example:
         >>> from pathlib import Path
-        >>> path = Path("gateway.toml")
-        >>> _ = path.write_text('[[rule]]\nsource = "can0"\ndestination = "can1"\n')
-        >>> file = load_gateway_file(path)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as directory:
+        ...     path = Path(directory, "door.toml")
+        ...     _ = path.write_text('[[rule]]\nsource = "can0"\ndestination = "can1"\n')
+        ...     file = load_gateway_file(path)
         >>> file.name, file.missing, [rule.name for rule in file.rules]
-        ('gateway', 'wait', ['can0 -> can1'])
+        ('door', 'wait', ['can0 -> can1'])
     """
     path = Path(path)
     content = path.read_bytes()
     text = _decoded(content, path)
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
         raise _syntax_error(error, text, path) from None
     problems: list[Problem] = []
     found = _read(Place(document, (), problems), path)
@@ -93,11 +96,11 @@ def _decoded(content: bytes, path: Path) -> str:
         ) from None
 
 
-def _syntax_error(error: tomllib.TOMLDecodeError, text: str, path: Path) -> GatewayFileError:
+def _syntax_error(error: Exception, text: str, path: Path) -> GatewayFileError:
     match = _SYNTAX.fullmatch(str(error))
     if match is None:
         return GatewayFileError(f"this is not TOML: {error}", str(path))
-    line = int(match["line"] or len(text.splitlines()) or 1)
+    line = int(match["line"] or text.rstrip().count("\n") + 1)
     return GatewayFileError(f"this is not TOML: {match['message']}", str(path), line)
 
 
@@ -118,39 +121,34 @@ def _read(document: Place, path: Path) -> GatewayFile | None:
     """Give what a file says; None: it says something wrong, which has been noted."""
     readers = rule_readers(path.resolve().parent)
     rules = _RuleReader(readers, document)
-    try:
-        given = document.fields(
-            {
-                "name": _read_name,
-                "missing": choice_of(*get_args(Missing)),
-                "defaults": rules.defaults,  # read before: they may stand behind the rules
-                "rule": rules.read,
-            }
+    given = document.right_fields(
+        {
+            "name": _read_name,
+            "missing": choice_of(*get_args(Missing)),
+            "defaults": rules.defaults,  # read before: they may stand behind the rules
+            "rule": rules.read,
+        }
+    )
+    if not document.value.get("rule") and not document.problems:
+        document.note('there is no rule: expected one "[[rule]]" or more')
+    if "name" not in document.value and not _NAME.fullmatch(path.stem):
+        document.note(
+            f"the file's name, {path.stem!r}, cannot be the gateway's, which has {_LETTERS}: write"
+            ' name = "…" before the first table'
         )
-        if not given.get("rule"):
-            document.refuse('there is no rule: expected one "[[rule]]" or more')
-        return GatewayFile(
-            name=given.get("name") or _name_of(document, path),
-            missing=given.get("missing", "wait"),
-            rules=given["rule"],
-        )
-    except WrongValueError:
+    if document.problems:
         return None
+    return GatewayFile(
+        name=given.get("name", path.stem),
+        missing=given.get("missing", "wait"),
+        rules=given["rule"],
+    )
 
 
 def _read_name(place: Place) -> str:
     if not _NAME.fullmatch(read_text(place)):
         place.expect(f"a name of {_LETTERS}")
     return str(place.value)
-
-
-def _name_of(document: Place, path: Path) -> str:
-    if not _NAME.fullmatch(path.stem):
-        document.refuse(
-            f"the file's name, {path.stem!r}, cannot be the gateway's, which has {_LETTERS}: write"
-            ' name = "…" before the first table'
-        )
-    return path.stem
 
 
 class _RuleReader:
@@ -164,16 +162,15 @@ class _RuleReader:
     def __init__(self, readers: Mapping[str, Reader], document: Place) -> None:
         self._readers = readers
         self._defaults: dict[str, Any] = {}
-        self._are_right = True
+        self._are_known = "defaults" not in document.value
         if "defaults" in document.value:
             self._read_defaults(document.inner("defaults"))
 
     def _read_defaults(self, place: Place) -> None:
         optional = {key: one for key, one in self._readers.items() if key not in OF_EACH_RULE}
-        try:
-            self._defaults = place.fields(optional)
-        except WrongValueError:
-            self._are_right = False
+        with suppress(WrongValueError):
+            self._defaults = place.right_fields(optional)
+            self._are_known = place.value.keys() & optional.keys() == self._defaults.keys()
 
     def defaults(self, _place: Place) -> dict[str, Any]:
         """Give what was read before anything else."""
@@ -187,9 +184,20 @@ class _RuleReader:
 
     def _read_rule(self, place: Place) -> Rule:
         given = place.fields(self._readers, needed=["source", "destination"])
-        if not self._are_right:
+        if not self._are_known:
             raise WrongValueError  # what the defaults were to say is not known
-        try:
-            return Rule(**{**self._defaults, **given})
-        except GatewayError as error:
-            place.refuse_where_named(str(error))
+        is_right = True
+        while True:
+            try:
+                rule = Rule(**{**self._defaults, **given})
+            except GatewayError as error:
+                named = place.note_where_named(str(error))
+                if named is None or named in OF_EACH_RULE:
+                    raise WrongValueError from None
+                del given[named]  # and look what else is wrong
+                is_right = False
+            else:
+                break
+        if not is_right:
+            raise WrongValueError
+        return rule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from contextlib import contextmanager, suppress
 from importlib.machinery import PathFinder
@@ -33,7 +34,7 @@ def reader_of_calls(directory: Path) -> Callable[[Place], Callable[[Any], Any]]:
             place.expect(_FORM)
         try:
             with _searched_first(directory):
-                found: Any = importlib.import_module(module_name)
+                found: Any = pkgutil.resolve_name(f"{module_name}:")  # the module alone
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does when it is run
             place.refuse(f"call: {module_name} cannot be imported: {type(error).__name__}: {error}")
         other = _other_file(module_name, directory)

@@ -14,7 +14,7 @@ from anycan.exceptions import FilterError, GatewayError, ParseError
 from anycan.frame import EFF_MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from anycan.gateway.toml_lines import TomlPath
 
@@ -23,6 +23,7 @@ _Value = TypeVar("_Value")
 _WORD: Final = re.compile(r"'[^']*'|\w+")  # what is quoted is no key
 _HEX: Final = re.compile(r"0[xX][0-9A-Fa-f]+")
 _MOST_CHARACTERS: Final = 60
+_MOST_BITS: Final = 64
 _NEAR: Final = 0.6  # how like a known word an unknown one is that may stand for it
 
 
@@ -101,14 +102,30 @@ class Place:
             self.refuse_where_named(f"{self.key}: {error}")
 
     def refuse_where_named(self, message: str) -> NoReturn:
-        """Note that something is wrong in a table, at its first key that the message names.
+        """Note that something is wrong in a table, and give it up.
+
+        Args:
+            message: As :meth:`note_where_named` has it.
 
         Raises:
             WrongValueError: Always.
         """
-        words = _WORD.findall(message) if isinstance(self.value, dict) else []
-        next((self.inner(word) for word in words if word in self.value), self).note(message)
+        self.note_where_named(message)
         raise WrongValueError
+
+    def note_where_named(self, message: str) -> str | None:
+        """Note that something is wrong in a table, at its first key that the message names.
+
+        Args:
+            message: What is wrong; what it quotes is not looked at.
+
+        Returns:
+            The key; None: it names none, and the table is noted.
+        """
+        words = _WORD.findall(message) if isinstance(self.value, dict) else []
+        named = next((word for word in words if word in self.value), None)
+        (self if named is None else self.inner(named)).note(message)
+        return named
 
     def each(self, read: Callable[[Place], _Value], expected: str) -> tuple[_Value, ...]:
         """Read the elements of an array, or the only one without an array around it.
@@ -142,15 +159,20 @@ class Place:
         Raises:
             WrongValueError: Something in it is wrong, and all that is has been noted.
         """
-        found, is_right = self.fields_so_far(readers, needed=needed)
-        if not is_right:
+        before = len(self.problems)
+        found = self.right_fields(readers, needed=needed)
+        if len(self.problems) > before:
             raise WrongValueError
         return found
 
-    def fields_so_far(
+    def right_fields(
         self, readers: Mapping[str, Callable[[Place], Any]], *, needed: Iterable[str] = ()
-    ) -> tuple[dict[str, Any], bool]:
-        """Read what is right of a table; tell as well whether all of it was.
+    ) -> dict[str, Any]:
+        """Read what is right of a table, and note all else.
+
+        Args:
+            readers: See :meth:`fields`, as for the other.
+            needed: Keys that have to be there.
 
         Raises:
             WrongValueError: It is no table.
@@ -158,20 +180,22 @@ class Place:
         if not isinstance(self.value, dict):
             self.expect("a table")
         found: dict[str, Any] = {}
-        before = len(self.problems)
+        missing = [key for key in needed if key not in self.value]
         for key in self.value:
             place = self.inner(key)
-            if key not in readers:
-                place.note(f"unknown key {key!r}; {_suggestion(key, readers)}")
+            if key in readers:
+                with suppress(WrongValueError):
+                    found[key] = readers[key](place)
                 continue
-            try:
-                found[key] = readers[key](place)
-            except WrongValueError:
-                continue
-        for key in needed:
-            if key not in self.value:
-                self.note(f"there is no {key!r} here, and one is needed")
-        return found, len(self.problems) == before
+            near = difflib.get_close_matches(key.lower(), [*readers], n=1, cutoff=_NEAR)
+            if near:
+                place.note(f"unknown key {key!r}; did you mean {near[0]!r}?")
+                missing = [one for one in missing if one != near[0]]
+            else:
+                place.note(f"unknown key {key!r}; known ones are {', '.join(readers)}")
+        for key in missing:
+            self.note(f"{self.key}: there is no {key!r}, and one is needed")
+        return found
 
 
 def _all_of(read: Callable[[Place], _Value], places: Iterable[Place]) -> list[_Value]:
@@ -187,28 +211,22 @@ def _all_of(read: Callable[[Place], _Value], places: Iterable[Place]) -> list[_V
     return found
 
 
-def _suggestion(key: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=_NEAR)
-    return f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"
-
-
 def described(value: object) -> str:
     """Put a value of a TOML file into words."""
     match value:
         case bool():
-            return str(value).lower()
+            text = str(value).lower()
         case dict():
-            return "a table"
+            text = "a table"
         case list():
-            return f"a list of {len(value)}" if value else "an empty list"
-        case int() | float():
-            return f"{value}"
+            text = f"a list of {len(value)}" if value else "an empty list"
+        case int():
+            text = f"{value}" if value.bit_length() <= _MOST_BITS else f"{value:#x}"
         case date() | time():
-            return value.isoformat()
+            text = value.isoformat()
         case _:
             text = repr(value)
-            return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 # What reads single values.
@@ -231,8 +249,8 @@ def read_boolean(place: Place) -> bool:
 def read_integer(place: Place) -> int:
     """Read a whole number, written as such or as text in hex."""
     value = parse_hex(place.value) if isinstance(place.value, str) else place.value
-    if not isinstance(value, int) or isinstance(value, bool):
-        place.expect('a whole number, such as 16, 0x10 or "0x10"')
+    if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > _MOST_BITS:
+        place.expect('a whole number of up to 64 bits, such as 16, 0x10 or "0x10"')
     return value
 
 
@@ -251,9 +269,12 @@ def parse_hex(text: str) -> int | None:
 
 def read_number(place: Place) -> float:
     """Read a number."""
-    if not isinstance(place.value, int | float) or isinstance(place.value, bool):
+    value = place.value
+    if isinstance(value, bool) or not isinstance(value, int | float):
         place.expect("a number")
-    return place.value
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        place.expect("a number of up to 64 bits")
+    return value
 
 
 def read_bytes(place: Place) -> bytes:
@@ -272,10 +293,15 @@ def choice_of(*words: str) -> Callable[[Place], str]:
 
     def read(place: Place) -> str:
         if place.value not in words:
-            place.expect(" or ".join(f"{word!r}" for word in words))
+            place.expect(_alternatives(words))
         return str(place.value)
 
     return read
+
+
+def _alternatives(words: Sequence[str]) -> str:
+    *first, last = (repr(word) for word in words)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def none_or(read: Callable[[Place], _Value]) -> Callable[[Place], _Value | None]:

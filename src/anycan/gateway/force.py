@@ -253,6 +253,8 @@ class Force:
                 rule.stop()
         self._rules = new
         self._reach()
+        for port in self._ports.values():
+            port.tell_kernel()
 
     async def _change_kernel(
         self, choices: Sequence[Choice], kernel_rules: list[KernelRule]

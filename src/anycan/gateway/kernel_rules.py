@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -24,6 +24,7 @@ MOST_ROUTES: Final = 64
 
 _XL_WORDS: Final[Cube] = (0, EFF_FLAG | RTR_FLAG)  # linux/can.h: a priority of 11 bits
 _VCID: Final = 0x00FF0000  # linux/can.h: CANXL_VCID_VAL_MASK at CANXL_VCID_OFFSET
+_ChecksumT = TypeVar("_ChecksumT", XorChecksum, Crc8Checksum)
 _UNCHANGED: Final = FrameChange.of(can_id=0xFFFFFFFF)  # as an AND
 
 
@@ -77,10 +78,6 @@ def kernel_rules(
     ]
     if len(filters) * len(kinds) > MOST_ROUTES:
         return _too_many(str(len(filters) * len(kinds)))
-    for flexible in {flexible for _, flexible in kinds}:
-        problem = _misplaced(rule, flexible=flexible)
-        if problem:
-            return problem
     return [
         _route(rule, source.index, destination.index, taken, flexible=flexible)
         for destination, flexible in kinds
@@ -163,17 +160,17 @@ def _without_vcid(cube: Cube) -> Cube | None:
     return value, mask
 
 
-def _misplaced(rule: Rule, *, flexible: bool) -> str:
-    """Tell of a position that the kernel does not take; nothing: it takes them all."""
+def _checksum(rule: Rule, kind: type[_ChecksumT], *, flexible: bool) -> _ChecksumT | None:
+    """Give a rule's checksum of a kind, unless it is for frames of more data than these have.
+
+    The kernel takes no such position, and this process leaves the checksum out of such a frame.
+    """
     size = 64 if flexible else 8
-    for checksum in rule.checksums:
-        for position in (checksum.first, checksum.last, checksum.result):
-            if not -size <= position < size:
-                return (
-                    f"the kernel's can-gw takes no checksum with position {position} for"
-                    f" {'CAN FD' if flexible else 'classical'} frames, {-size} to {size - 1} alone"
-                )
-    return ""
+    for one in rule.checksums:
+        places = (one.first, one.last, one.result)
+        if isinstance(one, kind) and all(-size <= place < size for place in places):
+            return one
+    return None
 
 
 def _route(
@@ -190,7 +187,7 @@ def _route(
         taken,
         mod_and=mod_and,
         mod_xor=mod_xor,
-        xor=next((one for one in rule.checksums if isinstance(one, XorChecksum)), None),
-        crc8=next((one for one in rule.checksums if isinstance(one, Crc8Checksum)), None),
+        xor=_checksum(rule, XorChecksum, flexible=flexible),
+        crc8=_checksum(rule, Crc8Checksum, flexible=flexible),
         hop_limit=1,
     )

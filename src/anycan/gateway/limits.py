@@ -106,15 +106,15 @@ def _nanoseconds(moment: datetime) -> int:
 class TimeWindow:
     """When a rule is in force: once, or every day.
 
+    Dates and times are local unless they say otherwise, and one of the two may be None: then there
+    is no beginning, or no end. Times of day are local: what the clock on the wall shows. A window
+    that starts later than it ends goes over midnight. Where the clocks are changed, an hour that
+    comes twice is in it twice, and one that is skipped is not in it.
+
     Args:
         start: When it begins: a date and time, or a time of day; or either as ISO 8601 text. A date
             alone is its first moment.
         end: When it is over, of the same kind; this moment is outside.
-
-    Dates and times are local unless they say otherwise, and one of the two may be None: without
-    beginning, or without end. Times of day are local: what the clock on the wall shows. A window
-    that starts later than it ends goes over midnight. Where the clocks are changed, an hour that
-    comes twice is in it twice, and one that is skipped is not in it.
 
     Raises:
         GatewayError: The two are of different kinds, neither is given, there is nothing between
@@ -151,8 +151,8 @@ class TimeWindow:
                     " rule that is always in force, leave it out"
                 )
             return
-        first = _nanoseconds(start) if start else None
-        last = _nanoseconds(end) if end else None
+        first = None if start is None else _nanoseconds(start)
+        last = None if end is None else _nanoseconds(end)
         if first is not None and last is not None and first >= last:
             raise GatewayError(f"a time window ends after its start, {start!s}, and not at {end!s}")
 

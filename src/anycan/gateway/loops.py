@@ -144,9 +144,8 @@ class _Search:
         self._leaving: dict[Node, list[int]] = {}
         self._entering: dict[Node, list[int]] = {}
         for number, edge in enumerate(self._edges):
-            if self._taken[number].cubes:
-                self._leaving.setdefault(edge.source, []).append(number)
-                self._entering.setdefault(edge.destination, []).append(number)
+            self._leaving.setdefault(edge.source, []).append(number)
+            self._entering.setdefault(edge.destination, []).append(number)
         self._next: list[list[int]] = [[] for _ in self._edges]
         self._previous: list[list[int]] = [[] for _ in self._edges]
         for node, entering in self._entering.items():

@@ -74,6 +74,7 @@ class Port:
         self._not_taken = 0
         self._gaps = 0
         self._told_of_filter = False
+        self._told_refusal = ""
         self._is_xl = False
 
     @property
@@ -90,11 +91,16 @@ class Port:
             CanOSError: It cannot be opened; :class:`UnknownInterfaceError`: it is not there.
         """
         self.socket = self._open_socket(union_of(self._wanted.values()), loopback=True)
+        try:
+            for way, _ in self._outlets.values():
+                way.open()
+        except BaseException:
+            self.close()
+            raise
         self._is_xl = self.socket.options.xl
         self._state = "up"
+        self._told_refusal = ""
         self._pump = open_pump(self.socket.fd, self._read)
-        for way, _ in self._outlets.values():
-            way.open()
 
     def try_to_open(self) -> bool:
         """Open the interface if it has come back; tell whether it has."""
@@ -103,7 +109,9 @@ class Port:
         except UnknownInterfaceError:
             return False
         except CanOSError as error:
-            _LOGGER.warning("%s: it is there and cannot be opened: %s", self.interface, error)
+            if str(error) != self._told_refusal:  # lest it fill the log
+                self._told_refusal = str(error)
+                _LOGGER.warning("%s: it is there and cannot be opened: %s", self.interface, error)
             return False
         _LOGGER.info("%s: the interface is there, and forwarding goes on", self.interface)
         return True
@@ -176,19 +184,17 @@ class Port:
     # Rules
 
     def add(self, wanted: Filter, take: Callable[[bytes, int], object]) -> None:
-        """Hand what a filter takes to a function, from now on."""
+        """Hand what a filter takes to a function; the kernel is to be told then."""
         wanted = wanted.at_interface(self.interface)
         self._wanted[take] = wanted
-        self._tell_kernel()
         self._dispatch.add(wanted, take)
 
     def remove(self, take: Callable[[bytes, int], object]) -> None:
-        """Hand nothing more to a function."""
+        """Hand nothing more to a function; the kernel may be told then."""
         self._dispatch.remove(take)
         del self._wanted[take]
-        self._tell_kernel()
 
-    def _tell_kernel(self) -> None:
+    def tell_kernel(self) -> None:
         """Have the kernel filter; it has the new filters before it drops the old ones."""
         if self.socket is not None:
             self.socket.set_filters(union_of(self._wanted.values()))
@@ -344,8 +350,8 @@ class _SilentWay(_Way):
         """Open the socket."""
         try:
             self._own = self._port._open_socket(Filter.none(), loopback=False)  # noqa: SLF001 - this module's own
-        except UnknownInterfaceError:
-            self._port.lose()
+        except UnknownInterfaceError:  # and the port's own socket is told
+            self._own = None
 
     def close(self) -> None:
         """Close the socket."""

@@ -224,14 +224,16 @@ def _claim_abstract(name: str, tags: Iterable[int]) -> Presence | None:
         if name_lock is None or any(other == name for _, other in running):
             raise _running(name)
         for tag in tags:
-            if tag in taken:
+            tag_lock = None if tag in taken else _bind(held, f"{tag:03x}")
+            if tag_lock is None:
                 continue
-            tag_lock = _bind(held, f"{tag:03x}")
-            listening = tag_lock and _bind(held, f"{tag:03x}-{name}")
-            if tag_lock and listening:
-                listening.listen(MOST_CLIENTS)
-                held.pop_all()
-                return Presence(name, tag, (listening, tag_lock, name_lock))
+            listening = _bind(held, f"{tag:03x}-{name}")
+            if listening is None:  # somebody has it who is no gateway
+                tag_lock.close()
+                continue
+            listening.listen(MOST_CLIENTS)
+            held.pop_all()
+            return Presence(name, tag, (listening, tag_lock, name_lock))
     return None
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from anycan.exceptions import FilterError, GatewayError
 from anycan.filter import Filter, given_filters, union_of
-from anycan.frame import EFF_FLAG, EFF_MASK, SFF_MASK
+from anycan.frame import EFF_MASK
 from anycan.gateway.limits import RateLimit, TimeWindow
 from anycan.gateway.modification import Modification
 from anycan.wire.netlink_gateway_changes import Crc8Checksum, XorChecksum
@@ -111,11 +111,6 @@ def _identifier_map(value: Mapping[int, int] | None) -> Mapping[int, int]:
     return given
 
 
-def word_of(identifier: int) -> int:
-    """Give an identifier with the flag that it needs: of 29 bits when it does not fit into 11."""
-    return identifier if identifier <= SFF_MASK else identifier | EFF_FLAG
-
-
 @attrs.frozen(kw_only=True, eq=True)
 class Rule:
     r"""What a gateway forwards, from one interface to one or more, and what it does to it.
@@ -172,7 +167,7 @@ class Rule:
         >>> rule = Rule(source="can0", destination="can1", filter=Filter.range(0x100, 0x1FF))
         >>> rule.name
         'can0 -> can1'
-        >>> Rule(source="can0", destination="can1", capacity=0)
+        >>> Rule(source="can0", destination="can1", capacity=0)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         anycan.exceptions.GatewayError: rule 'can0 -> can1': capacity is ... 1 or more, not 0

@@ -60,9 +60,9 @@ def map_step(id_map: Mapping[int, int]) -> Step:
         new = find(payload[:4])
         if new is None:
             (word,) = _WORD.unpack_from(payload)
-            if word & EFF_FLAG or not word & _ABOVE_SFF:
+            if not word & _ABOVE_SFF:
                 return payload
-            # An 11-bit identifier, with bits that mean nothing: on a virtual bus they get through.
+            # On a virtual bus, bits get through that mean nothing in an identifier of 11.
             new = find(_WORD.pack(word & ~_ABOVE_SFF))
             if new is None:
                 return payload
