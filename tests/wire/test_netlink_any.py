@@ -33,6 +33,7 @@ EXAMPLES = settings(max_examples=15)
 
 u8 = strategies.integers(0, 0xFF)
 s8 = strategies.integers(-0x80, 0x7F)
+positions = strategies.integers(-64, 63)
 u32 = strategies.integers(0, 2**32 - 1)
 texts = strategies.binary(max_size=15).map(
     lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")
@@ -82,10 +83,10 @@ def routes(draw: strategies.DrawFn) -> GatewayRoute:
     size = 64 if flags & GatewayFlag.FD else 8
     data = strategies.just(b"") | strategies.binary(min_size=size, max_size=size)
     changes = strategies.none() | strategies.builds(FrameChange, u8, u32, u8, data, u8)
-    checksums = strategies.builds(XorChecksum, s8, s8, s8, u8)
+    checksums = strategies.builds(XorChecksum, positions, positions, positions, u8)
     tables = strategies.binary(min_size=256, max_size=256)
     few = strategies.binary(max_size=20)
-    crcs = strategies.builds(Crc8Checksum, s8, s8, s8, tables, u8, u8, u8, few)
+    crcs = strategies.builds(Crc8Checksum, positions, positions, positions, tables, u8, u8, u8, few)
     return GatewayRoute(
         draw(u32),
         draw(u32),

@@ -72,7 +72,7 @@ class Gateway:
         ...             anyio.create_task_group() as tasks,
         ...         ):
         ...             await tasks.start(gateway.run)
-        ...             await near.send(Frame(0x200, b"kept back"[:8]))
+        ...             await near.send(Frame(0x200, b"stays"))
         ...             await near.send(Frame(0x123, b"passes"))
         ...             print(await far.receive())
         ...             gateway.stop()
@@ -143,10 +143,11 @@ class Gateway:
             self._force.stop()
 
     async def replace(self, rules: Iterable[Rule]) -> None:
-        """Take other rules into force. Not safe to cancel while it runs in several steps.
+        """Take other rules into force.
 
         Rules that stay the same forward on as if nothing happened: none of their frames is lost,
-        and their counts go on. When something is wrong, everything stays as it was.
+        and their counts go on. When something is wrong, everything stays as it was. Do not cancel
+        it: with rules of the kernel's, some of the old ones may then be left in force.
 
         Args:
             rules: All rules that are to be in force.
@@ -202,11 +203,7 @@ def _checked(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 async def list_gateways() -> list[str]:
     """Give the names of the gateways that run on this machine, in this network namespace.
 
-    Those on user-space networks alone are known to their own process only, unless they have a name.
-
-    Example:
-        >>> anyio.run(list_gateways)
-        []
+    Not among them are those that have no name and are on user-space networks alone.
     """
     return [name for _, name in await to_thread.run_sync(find_gateways)]
 
@@ -218,11 +215,13 @@ async def read_gateway(name: str) -> dict[str, Any]:
         name: Its name.
 
     Returns:
-        Plain values: ``gateway`` (its name), ``process``, ``seconds`` (since it started), ``rules``
-        (of each its ``name``, ``path``, ``reason``, ``received``, ``forwarded``, ``dropped`` by
-        reason, ``waiting``, ``latency`` with ``count``, ``median`` and ``p99`` in seconds, and
-        ``destinations``) and ``ports`` (of each its ``interface``, ``state``, ``received``,
-        ``not_taken``, ``overflowed``, ``malformed`` and ``gaps``).
+        Plain values, as JSON has them. ``gateway`` is its name, ``process`` the number of its
+        process, ``seconds`` how long it has run. ``rules`` is a list with, of each rule, ``name``,
+        ``path``, ``reason`` (why it is not the kernel's), ``received``, ``forwarded``, ``dropped``
+        (by reason, with all destinations), ``waiting``, ``latency`` (``count``, and ``median`` and
+        ``p99`` in seconds, or None) and ``destinations``. ``ports`` is a list with, of each
+        interface, ``interface``, ``state``, ``received``, ``not_taken``, ``overflowed``,
+        ``malformed`` and ``gaps``. ``edges`` is what other gateways look at to find circles.
 
     Raises:
         GatewayError: There is no gateway of that name, or it does not answer.

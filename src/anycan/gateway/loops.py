@@ -18,6 +18,9 @@ Node: TypeAlias = "tuple[str, str]"
 """An interface: the key of its network, and its name."""
 
 WIRE: Final = "wire"
+SAME: Final = (0xFFFFFFFF, 0)
+"""The change that is none."""
+
 KERNEL: Final = "kernel"
 
 _MOST: Final = 4096  # cubes of what has come so far
@@ -39,7 +42,8 @@ class Edge:
             has sent it.
         label: What to call the carrier in messages, such as ``"process 1234 (gateway 'door')"``.
         cubes: The identifiers taken, as :class:`~anycan.filter.Cover` has them; None: all.
-        keeps_identifier: The frame has the same identifier afterwards; False: it may have any.
+        change: What becomes of a frame's 32-bit word: the bits that are kept, and those that are
+            then inverted; None: it may be any afterwards.
         visible: Whoever listens at the destination sees the frame; False: it goes out on the bus
             (or the wire) alone.
     """
@@ -49,7 +53,7 @@ class Edge:
     carrier: str
     label: str
     cubes: tuple[Cube, ...] | None
-    keeps_identifier: bool = True
+    change: tuple[int, int] | None = SAME
     visible: bool = True
 
 
@@ -106,6 +110,16 @@ class _Words:
                 return self
         return _Words(found)
 
+    def change(self, keep: int, flip: int) -> _Words:
+        """Give what they become: the bits that are not kept are then known."""
+        return _Words(
+            dict.fromkeys(
+                ((value & keep ^ flip) & known, known)
+                for value, mask in self.cubes
+                for known in (mask & keep | ~keep & SAME[0],)
+            )
+        )
+
 
 _EVERYTHING: Final = _Words([(0, 0)])
 
@@ -140,6 +154,7 @@ class _Search:
         self._own = len(own)
         known = {cubes: _known(cubes) for cubes in {edge.cubes for edge in self._edges}}
         self._taken = [known[edge.cubes] for edge in self._edges]
+        self._changed: dict[tuple[tuple[int, int], _Words], _Words] = {}
         self._met: dict[tuple[_Words, _Words], _Words] = {}
         self._leaving: dict[Node, list[int]] = {}
         self._entering: dict[Node, list[int]] = {}
@@ -182,7 +197,13 @@ class _Search:
         return bool(self._meet(self._leaves(one, self._taken[one]), self._taken[other]).cubes)
 
     def _leaves(self, edge: int, words: _Words) -> _Words:
-        return words if self._edges[edge].keeps_identifier else _EVERYTHING
+        change = self._edges[edge].change
+        if change is None or change == SAME or (words is _EVERYTHING and change[0] == SAME[0]):
+            return _EVERYTHING if change is None else words
+        found = self._changed.get((change, words))
+        if found is None:
+            found = self._changed[change, words] = words.change(*change)
+        return found
 
     def _meet(self, words: _Words, others: _Words) -> _Words:
         if words is _EVERYTHING:
@@ -267,7 +288,7 @@ def explain_loop(path: Sequence[Edge]) -> str:
         f"{_name(edge.source)} -> {_name(edge.destination)} by {edge.label}" for edge in path
     )
     advice = []
-    if any(edge.keeps_identifier for edge in path[:-1]):
+    if any(edge.change is not None for edge in path[:-1]):
         advice.append("narrow the filters so that they do not meet")
     if all(edge.carrier != WIRE for edge in path):
         advice.append("put the rules into one gateway, which never sends a frame back")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from anycan.exceptions import CanOSError, GatewayError
 from anycan.filter import union_of
 from anycan.gateway.kernel_path import tag_of
-from anycan.gateway.loops import Edge
+from anycan.gateway.loops import SAME, Edge
 from anycan.gateway.plan import KERNEL_CARRIER
 from anycan.gateway.presence import ask, find_gateways, process_of
 from anycan.gateway.report import read_edges
@@ -82,8 +82,6 @@ def _of_pairs(links: Iterable[Link]) -> list[Edge]:
                 _WIRE,
                 "the vxcan pair",
                 None,
-                keeps_identifier=True,
-                visible=True,
             )
         )
     return edges
@@ -102,13 +100,6 @@ def _of_kernel(own_tag: int | None, netlink: Netlink, names: dict[int, str]) -> 
 
 
 def _edge(route: GatewayRoute, names: dict[int, str]) -> Edge:
-    changes = (route.mod_and, route.mod_or, route.mod_xor, route.mod_set)
-    keeps = not any(
-        change is not None
-        and change.parts & ChangedPart.ID
-        and (change is not route.mod_and or change.can_id != 0xFFFFFFFF)
-        for change in changes
-    )
     cubes = union_of([route.filter]).cover().cubes
     return Edge(
         ("kernel", names[route.source]),
@@ -116,6 +107,29 @@ def _edge(route: GatewayRoute, names: dict[int, str]) -> Edge:
         KERNEL_CARRIER,
         f"a rule of can-gw (cangw -L shows it, uid {route.uid:#x})",
         cubes,
-        keeps_identifier=keeps,
+        change=_change_of(route),
         visible=bool(route.flags & GatewayFlag.ECHO),
     )
+
+
+def _change_of(route: GatewayRoute) -> tuple[int, int]:
+    """Give what a rule of can-gw does to the word: AND, OR, XOR and SET, in this order."""
+    keep, flip = SAME
+    for operation, change in (
+        ("and", route.mod_and),
+        ("or", route.mod_or),
+        ("xor", route.mod_xor),
+        ("set", route.mod_set),
+    ):
+        if change is None or not change.parts & ChangedPart.ID:
+            continue
+        operand = change.can_id
+        if operation == "and":
+            keep, flip = keep & operand, flip & operand
+        elif operation == "or":
+            keep, flip = keep & ~operand, flip & ~operand | operand
+        elif operation == "xor":
+            flip ^= operand
+        else:
+            keep, flip = 0, operand
+    return keep, flip

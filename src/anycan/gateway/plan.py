@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from anycan.exceptions import CanOSError, GatewayError, OffloadError
+from anycan.frame import ERR_FLAG
+from anycan.gateway.bits import FrameParts
 from anycan.gateway.kernel_rules import PortFacts, kernel_rules
 from anycan.gateway.loops import Edge, Node
 from anycan.gateway.modification import combine
 from anycan.network.base import Network
 from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.networks import resolve_network
-from anycan.wire.netlink_gateway_changes import ChangedPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,7 +86,7 @@ def node_of(key: PortKey) -> Node:
     network, interface = key
     if isinstance(network, KernelNetwork):
         return "kernel", interface
-    return f"{network.name}, {id(network):x}", interface
+    return f"{network.name}#{id(network):x}", interface
 
 
 def edges_of(planned: PlannedRule, carrier: str, label: str) -> list[Edge]:
@@ -97,12 +98,14 @@ def edges_of(planned: PlannedRule, carrier: str, label: str) -> list[Edge]:
         label: What to call it.
     """
     rule = planned.rule
-    changes_identifier = (
-        rule.call is not None
-        or bool(rule.id_map)
-        or bool(combine(rule.modify).parts & ChangedPart.ID)
-    )
-    cubes = rule.filter.cover().cubes
+    change: tuple[int, int] | None = None
+    if rule.call is None and not rule.id_map:
+        bits = combine(rule.modify)
+        change = FrameParts.of_image(bits.keep).word, FrameParts.of_image(bits.flip).word
+    cover = rule.filter.cover()
+    cubes = cover.cubes
+    if cover.errors:
+        cubes = (*cubes, (ERR_FLAG, ERR_FLAG))
     return [
         Edge(
             node_of(planned.source),
@@ -110,7 +113,7 @@ def edges_of(planned: PlannedRule, carrier: str, label: str) -> list[Edge]:
             carrier,
             label,
             cubes,
-            keeps_identifier=not changes_identifier,
+            change=change,
             visible=rule.local_echo,
         )
         for destination in planned.destinations

@@ -77,7 +77,7 @@ def edges_report(edges: Iterable[Edge]) -> list[dict[str, Any]]:
             "source": edge.source[1],
             "destination": edge.destination[1],
             "cubes": None if edge.cubes is None else [list(cube) for cube in edge.cubes],
-            "keeps_identifier": edge.keeps_identifier,
+            "change": None if edge.change is None else list(edge.change),
             "visible": edge.visible,
         }
         for edge in edges
@@ -96,7 +96,7 @@ def read_edges(report: object, carrier: str, label: str) -> list[Edge]:
     edges = []
     for one in report:
         try:
-            cubes = one["cubes"]
+            cubes, change = one["cubes"], one["change"]
             edges.append(
                 Edge(
                     ("kernel", str(one["source"])),
@@ -104,7 +104,7 @@ def read_edges(report: object, carrier: str, label: str) -> list[Edge]:
                     carrier,
                     label,
                     None if cubes is None else tuple((int(v), int(m)) for v, m in cubes),
-                    keeps_identifier=bool(one["keeps_identifier"]),
+                    change=None if change is None else (int(change[0]), int(change[1])),
                     visible=bool(one["visible"]),
                 )
             )

@@ -63,7 +63,7 @@ class LatencyHistogram:
             share: 0 to 1: 0.5 for the median, 0.99 for what one in a hundred exceeds.
 
         Returns:
-            The upper end of the bucket that it falls into; None: there were no frames.
+            The upper end of the bucket that it falls into, or None where there were no frames.
 
         Raises:
             ValueError: The share is no share.
