@@ -1,75 +1,94 @@
 """Forward frames between two interfaces, each way what its filter takes.
 
+Rules like these the kernel forwards by itself, where it has can-gw and this program may tell it;
+elsewhere this program does. It prints who does, and at the end what became of the frames.
+
 Usage:
 
-    python gateway.py can0 can1    # the kernel, or what ANYCAN_NETWORK names
+    python gateway.py can0 can1    # the kernel, or what ANYCAN_NETWORK names; Ctrl-C ends it
     python gateway.py --user       # a network in this program, with traffic of its own
 """
 
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 import anyio
 
 from anycan import (
     Filter,
     Frame,
-    InterfaceDownError,
+    Gateway,
+    GatewayPort,
+    Modification,
     Network,
-    RawEndpoint,
+    Rule,
     UserNetwork,
     open_raw,
 )
 
-OUTWARD = Filter.range(0x100, 0x1FF) | Filter.id(0x7E8)
-INWARD = Filter.id(0x7E0)
 
+def rules(inside: GatewayPort, outside: GatewayPort) -> list[Rule]:
+    """Say what is forwarded: signals under other identifiers, and a tester's questions and answers.
 
-async def forward(source: RawEndpoint, destination: RawEndpoint) -> None:
-    """Send on whatever comes, in its order; live through an interface going down.
-
-    What was received and cannot be sent then is lost, as it is on a bus.
+    The signals 0x100 to 0x1FF are 0x500 to 0x5FF outside.
     """
-    while True:
-        try:
-            frames = await source.receive_many()
-            await destination.send_many(frames)
-        except InterfaceDownError as error:
-            print(error.strerror)
-            await anyio.sleep(0.1)
+    return [
+        Rule(
+            name="signals",
+            source=inside,
+            destination=outside,
+            filter=Filter.range(0x100, 0x1FF),
+            modify=Modification.bit_set(id=0x500, mask=0x700),
+            overflow="latest_per_id",
+        ),
+        Rule(name="answers", source=inside, destination=outside, filter=Filter.id(0x7E8)),
+        Rule(name="questions", source=outside, destination=inside, filter=Filter.id(0x7E0)),
+    ]
 
 
-async def run_gateway(inside: str, outside: str, *, network: Network | None = None) -> None:
-    """Forward between two interfaces until cancelled."""
+def report(gateway: Gateway) -> None:
+    """Print what was forwarded, and what was dropped for which reason."""
+    for rule in gateway.statistics().rules:
+        print(f"{rule.name}: {rule.forwarded} of {rule.received} forwarded")
+        for one in rule.destinations:
+            for reason, count in one.dropped.items():
+                print(f"  {count} not to {one.destination}: {reason}")
+
+
+async def run_gateway(inside: str, outside: str) -> None:
+    """Forward between two interfaces until cancelled. One that goes away is waited for."""
+    gateway = Gateway(rules(GatewayPort(inside), GatewayPort(outside)), missing="wait")
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(gateway.run)
+            print(gateway.explain(), flush=True)
+    finally:
+        report(gateway)
+
+
+async def drive(network: Network) -> None:
+    """Be an ECU inside of a gateway, and a tester outside."""
     async with (
-        open_raw(inside, filters=OUTWARD, network=network) as inner,
-        open_raw(outside, filters=INWARD, network=network) as outer,
-        anyio.create_task_group() as tasks,
+        open_raw("can0", network=network) as ecu,
+        open_raw("can1", network=network) as tester,
     ):
-        # An endpoint does not receive what it sends, so nothing goes round in circles.
-        tasks.start_soon(forward, inner, outer)
-        tasks.start_soon(forward, outer, inner)
+        await ecu.send_many([Frame(0x0FF), Frame(0x100, b"a"), Frame(0x200), Frame(0x7E8)])
+        print("outside:", await tester.receive(), await tester.receive())
+        await tester.send_many([Frame(0x7DF), Frame(0x7E0, b"b")])
+        print("inside:", await ecu.receive())
 
 
 async def rehearse() -> None:
-    """Put an ECU inside and a tester outside of a gateway on a user-space network."""
-    async with UserNetwork() as network:
+    """Run the gateway on a user-space network."""
+    async with UserNetwork() as network, anyio.create_task_group() as tasks:
         network.add_vcan("can0")
         network.add_vcan("can1")
-        async with (
-            open_raw("can0", network=network) as ecu,
-            open_raw("can1", network=network) as tester,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(partial(run_gateway, "can0", "can1", network=network))
-            await anyio.wait_all_tasks_blocked()
-            await ecu.send_many([Frame(0x0FF), Frame(0x100, b"a"), Frame(0x200), Frame(0x7E8)])
-            print("outside:", await tester.receive(), await tester.receive())
-            await tester.send_many([Frame(0x7DF), Frame(0x7E0, b"b")])
-            print("inside:", await ecu.receive())
-            tasks.cancel_scope.cancel()
+        gateway = Gateway(rules(GatewayPort("can0", network), GatewayPort("can1", network)))
+        await tasks.start(gateway.run)
+        await drive(network)
+        gateway.stop()
+    report(gateway)
 
 
 def main() -> None:

@@ -26,12 +26,21 @@ OUTPUT: Final = {
         r"to all: 3E00 7E00\nto all: 22F195 62F19530342E3230\nto all: 22FF00\nto all: 2712\n"
         r"to all: 1105\nto all: 1002\nto all: 3101FF00\nto all: 22F1 7F2213\n"
     ),
+    "firewall.py": (
+        r"in the vehicle: 7E0#0322F19000000000\nat the plug: 0C0#0B 7E8#0762F19057564700\n"
+        r"signals: 1 passed, kept out: 1 by rate limit\nresponses: 1 passed, kept out: none\n"
+        r"requests: 1 passed, kept out: none\n"
+        r"vehicle: 0 read here, and on no list\nplug: \d+ read here, and on no list\n"
+    ),
     "frame_service.py": (
         r"diagnosis: 7E0#3E00\nalarm: 5F0#97\nhighest speed: 3100 rpm\n"
         r"EngineWatch\.speed: 24 handled, 0 dropped\n"
         r"EngineWatch\.temperature: 3 handled, 0 dropped\ndiagnosis: 1 handled, 0 dropped\n"
     ),
-    "gateway.py": r"outside: 100#61 7E8#\ninside: 7E0#62\n",
+    "gateway.py": (
+        r"outside: 500#61 7E8#\ninside: 7E0#62\nsignals: 1 of 1 forwarded\n"
+        r"answers: 1 of 1 forwarded\nquestions: 1 of 1 forwarded\n"
+    ),
     "logger.py": r"\([\d.]{17}\) vcan0 123#68656C6C6F\n\([\d.]{17}\) vcan0 18DAF110#021003\n",
     "node_simulation.py": (
         r"20 messages\nSN004711\n750 rpm\n2000 rpm\n750 rpm\ncounter and checksum right\n"

@@ -44,8 +44,8 @@ The tree::
 ``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
 ``anyio.WouldBlock`` keep their meaning and are raised as they are.
 
-The first thirteen are local misuse: nothing was sent and nothing was lost. Those with an error number
-carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
+The first thirteen are local misuse: nothing was sent and nothing was lost. Those with an error
+number carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anycan import UserNetwork
-from anycan.gateway import force, kernel_side, neighbours, plan
+from anycan.gateway import force, kernel_side, neighbours, plan, port
 from rig.gateways import StandInKernel
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInKernel]:
             kernel.add_vcan(name)
         monkeypatch.setattr(plan, "KernelNetwork", StandInKernel)
         monkeypatch.setattr(force, "KernelNetwork", StandInKernel)
+        monkeypatch.setattr(port, "KernelNetwork", StandInKernel)
         monkeypatch.setattr(kernel_side, "NetlinkSocket", kernel.netlink)
         monkeypatch.setattr(force, "NetlinkSocket", kernel.event_socket)
         monkeypatch.setattr(neighbours, "find_gateways", list)  # other tests may run some

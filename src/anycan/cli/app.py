@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from anycan import CanError, NetworkUnavailableError, ProtocolUnavailableError
-from anycan.cli.common import UsageError, say, shortened
-from anycan.cli.manual import ISOTP_HELP, ISOTP_PAGES, PAGES
+from anycan import CanError
+from anycan.cli.common import UsageError, error_text, leaves_of, say
+from anycan.cli.manual import GATEWAY_HELP, GATEWAY_PAGES, ISOTP_HELP, ISOTP_PAGES, PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _WRONG: Final = 2
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 _HELP: Final = """\
-CAN networking: look at a bus, send, generate and replay traffic, speak ISO-TP.
+CAN networking: look at a bus, send, generate and replay traffic, speak ISO-TP, run a gateway.
 
 Try it without any hardware or rights:
 
@@ -55,15 +55,17 @@ def make_app(usage: str = "Usage: anycan ") -> App:
             usage=f"{usage}{name} {page.usage}",
             help_epilogue=page.examples,
         )
-    group = App(name="isotp", help=ISOTP_HELP, version_flags=())
-    for name, page in ISOTP_PAGES.items():
-        group.command(
-            f"anycan.cli.isotp_{name}:{name}",
-            name=name,
-            usage=f"{usage}isotp {name} {page.usage}",
-            help_epilogue=page.examples,
-        )
-    made.command(group)
+    groups = {"isotp": (ISOTP_HELP, ISOTP_PAGES), "gateway": (GATEWAY_HELP, GATEWAY_PAGES)}
+    for group_name, (text, pages) in groups.items():
+        group = App(name=group_name, help=text, version_flags=())
+        for name, page in pages.items():
+            group.command(
+                f"anycan.cli.{group_name}_{name}:{name}",
+                name=name,
+                usage=f"{usage}{group_name} {name} {page.usage}",
+                help_epilogue=page.examples,
+            )
+        made.command(group)
     made.register_install_completion_command()
     return made
 
@@ -92,40 +94,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _report(error: Exception) -> int:
     """Tell what is known to go wrong in one line each; raise what is not."""
-    causes = list(dict.fromkeys(_leaves(error)))
+    causes = list(dict.fromkeys(leaves_of(error)))
     if any(isinstance(cause, BrokenPipeError) for cause in causes):
         # The interpreter flushes standard output once more at its end: into nothing, then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     if not all(isinstance(cause, (CanError, OSError)) for cause in causes):
         raise error
-    for text in dict.fromkeys(_text(cause) for cause in causes):
+    for text in dict.fromkeys(error_text(cause) for cause in causes):
         say(text)
     return 1
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
-def _text(error: BaseException) -> str:
-    # What these say themselves is of use in a program, and not in a shell.
-    if isinstance(error, ProtocolUnavailableError):
-        return (
-            "this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on Linux, load"
-            " them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan demo' runs without"
-            " them, on a user-space network"
-        )
-    if isinstance(error, NetworkUnavailableError):
-        return (
-            "a command has the kernel's network alone: leave out --network and ANYCAN_NETWORK, or"
-            " name 'kernel'; 'anycan demo' brings a user-space network of its own"
-        )
-    if isinstance(error, OSError) and error.strerror:
-        name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
-        return f"{name}{error.strerror}"
-    return shortened(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import anyio
 from cyclopts import Parameter, validators
 
-from anycan import FilterError, FrameError, InterfaceDownError, OperationError, ParseError
+from anycan import (
+    FilterError,
+    FrameError,
+    InterfaceDownError,
+    NetworkUnavailableError,
+    OperationError,
+    ParseError,
+    ProtocolUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,3 +110,32 @@ async def tell_when_down(link: RawEndpoint, text: str | None = None) -> NoReturn
             await link.receive()
         except InterfaceDownError as error:
             say(text or f"{error.strerror}")
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Give the exceptions of groups, in groups as well; or the one that there is."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves_of(inner)
+    else:
+        yield error
+
+
+def error_text(error: BaseException) -> str:
+    """Put an error into a line for whoever runs a command."""
+    # What these say themselves is of use in a program, and not in a shell.
+    if isinstance(error, ProtocolUnavailableError):
+        return (
+            "this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on Linux, load"
+            " them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan demo' runs without"
+            " them, on a user-space network"
+        )
+    if isinstance(error, NetworkUnavailableError):
+        return (
+            "a command has the kernel's network alone: leave out --network and ANYCAN_NETWORK, or"
+            " name 'kernel'; 'anycan demo' brings a user-space network of its own"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return f"{name}{error.strerror}"
+    return shortened(str(error))

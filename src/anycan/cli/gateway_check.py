@@ -8,19 +8,19 @@ from anycan import GatewayFileError, load_gateway_file
 from anycan.cli.common import UsageError, counted, emit, say
 
 
-def check(*files: Path) -> int:
+def check(*file: Path) -> int:
     """Tell what is wrong in files of rules, each mistake as FILE:LINE: message.
 
     Nothing is opened, and no interface has to be there. The functions that a file names are
     imported. The exit status is 0 when all files are right, else 1.
 
     Args:
-        files: The files.
+        file: The files.
     """
-    if not files:
+    if not file:
         raise UsageError("say which files to check")
     status = 0
-    for path in files:
+    for path in file:
         try:
             found = load_gateway_file(path)
         except GatewayFileError as error:

@@ -1,9 +1,10 @@
-"""A gateway as a service: it goes by a file, by signals, and tells how it is doing."""
+"""A gateway as a service: it goes by a file and by signals, and tells how it is doing."""
 
 from __future__ import annotations
 
 import logging
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -11,14 +12,14 @@ import attrs
 from anyio import to_thread
 
 from anycan import CanError, Gateway, GatewayFileError, GatewayPort, load_gateway_file
-from anycan.cli.common import counted
+from anycan.cli.common import counted, error_text, leaves_of
 from anycan.cli.gateway_check import mistakes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from anycan import GatewayFile, Rule, RuleStatistics
+    from anycan import GatewayFile, GatewayStatistics, Rule, RuleStatistics
     from anycan.cli.notify import Notifier
 
 _LOGGER: Final = logging.getLogger("anycan.service")
@@ -43,13 +44,12 @@ class GatewayService:
         self._notifier = notifier
         self._check_others = check_others
         self._network = network
-        self._file: GatewayFile | None = None
 
     async def run(self) -> bool:
         """Run it.
 
         Returns:
-            It was told to end; False: it could not go on, and has logged why.
+            Whether it has been told to end; else it could not begin or go on, and has logged why.
         """
         file = await self._load()
         if file is None:
@@ -60,11 +60,113 @@ class GatewayService:
             missing=file.missing,
             check_others=self._check_others,
         )
-        ended_by: list[BaseException] = []
+        failures: list[BaseException] = []
         try:
-            await self._forward(gateway)
+            await self._forward(gateway, file)
         except* (CanError, OSError) as group:
-            ended_by.extend(_leaves(group))
-        for error in dict.fromkeys(map(_text, ended_by)):
-            _LOGGER.error("%s", error)
-        ...
+            failures = list(leaves_of(group))
+        for text in dict.fromkeys(error_text(failure) for failure in failures):
+            _LOGGER.error("%s", text)
+        for line in summary(gateway.statistics()):
+            _LOGGER.info("%s", line)
+        return not failures
+
+    async def _forward(self, gateway: Gateway, file: GatewayFile) -> None:
+        # A signal that comes early waits.
+        with anyio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(gateway.run)
+                self._tell_ready(gateway)
+                tasks.start_soon(self._notifier.keep_watchdog)
+                async for number in signals:
+                    if number != signal.SIGHUP:
+                        break
+                    file = await self._reload(gateway, file)
+                _LOGGER.info("%s: ending", signal.Signals(number).name)
+                self._notifier.stopping()
+                gateway.stop()
+                tasks.cancel_scope.cancel()
+
+    async def _reload(self, gateway: Gateway, file: GatewayFile) -> GatewayFile:
+        """Load the file anew; give what it says, or what it said where that is wrong."""
+        _LOGGER.info("SIGHUP: loading %s", self._path)
+        self._notifier.reloading()
+        new = await self._load()
+        try:
+            if new is not None:
+                await gateway.replace(self._rules_of(new))
+        except (CanError, OSError) as error:
+            _LOGGER.error("%s", error_text(error))  # noqa: TRY400 - whoever wrote the rules needs no traceback
+            new = None
+        if new is None:
+            _LOGGER.error("the rules stay as they were")
+            self._notifier.ready("the last reload was refused; the rules are those from before")
+            return file
+        if (new.name, new.missing) != (gateway.name, file.missing):
+            _LOGGER.warning("another name, and another way with missing interfaces, need a restart")
+        self._tell_ready(gateway)
+        return new
+
+    async def _load(self) -> GatewayFile | None:
+        """Give what the file says; None: it is wrong, which has been logged."""
+        try:
+            return await to_thread.run_sync(load_gateway_file, self._path)
+        except GatewayFileError as error:
+            for mistake in mistakes_of(error):
+                _LOGGER.error("%s", mistake)  # noqa: TRY400 - as above
+        except OSError as error:
+            _LOGGER.error("%s", error_text(error))  # noqa: TRY400 - as above
+        return None
+
+    def _rules_of(self, file: GatewayFile) -> Iterable[Rule]:
+        if self._network is None:
+            return file.rules
+        return [_on_network(rule, self._network) for rule in file.rules]
+
+    def _tell_ready(self, gateway: Gateway) -> None:
+        for line in gateway.explain().splitlines():
+            _LOGGER.info("%s", line)
+        status = f"forwarding by {counted(len(gateway.rules), 'rule')}"
+        _LOGGER.info("gateway %r: %s", gateway.name, status)
+        self._notifier.ready(status)
+
+
+def _on_network(rule: Rule, network: str) -> Rule:
+    source, *destinations = (
+        GatewayPort(port.interface, network) for port in (rule.source, *rule.destinations)
+    )
+    return attrs.evolve(rule, source=source, destination=destinations)
+
+
+def summary(statistics: GatewayStatistics) -> list[str]:
+    """Tell in a line for each rule what became of its frames; and of each interface, what was lost.
+
+    Args:
+        statistics: The counters.
+    """
+    lines = [_rule_summary(rule) for rule in statistics.rules]
+    lines += (
+        f"{port.interface}: {port.overflowed:,} lost as the receive buffer was full,"
+        f" {port.malformed:,} malformed"
+        for port in statistics.ports
+        if port.overflowed or port.malformed
+    )
+    return lines
+
+
+def _rule_summary(rule: RuleStatistics) -> str:
+    dropped: Counter[str] = Counter(rule.dropped)
+    for destination in rule.destinations:
+        dropped.update(destination.dropped)
+    line = f"{rule.name}: {rule.received:,} received, {rule.forwarded:,} forwarded"
+    count = dropped.total()
+    return f"{line}, {count:,} dropped ({listed(dropped)})" if count else line
+
+
+def listed(dropped: Mapping[str, int]) -> str:
+    """List reasons for which frames were dropped, each with how many.
+
+    Args:
+        dropped: How many, by the reason.
+    """
+    return ", ".join(f"{reason} {count:,}" for reason, count in dropped.items() if count)

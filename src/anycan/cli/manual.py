@@ -149,3 +149,38 @@ ISOTP_PAGES: Final = {
 """,
     ),
 }
+
+GATEWAY_HELP: Final = """\
+Gateways: frames forwarded between interfaces, by the rules of a file.
+"""
+
+GATEWAY_PAGES: Final = {
+    "check": Page(
+        "FILE...",
+        """\
+**Examples**
+
+    anycan gateway check gateway.toml
+    anycan gateway check /etc/anycan/*.toml
+""",
+    ),
+    "run": Page(
+        "[OPTIONS] FILE",
+        """\
+**Examples**
+
+    anycan gateway run gateway.toml
+    anycan gateway run /etc/anycan/door.toml --log-format json --log-level warning
+""",
+    ),
+    "show": Page(
+        "[OPTIONS] [NAME]",
+        """\
+**Examples**
+
+    anycan gateway show
+    anycan gateway show door --once
+    anycan gateway show door --json --interval 10
+""",
+    ),
+}

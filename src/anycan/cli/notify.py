@@ -40,10 +40,11 @@ class Notifier:
         """Give the seconds between two signs of life, half of what is waited for one."""
         if environment.get("WATCHDOG_PID", f"{os.getpid()}") != f"{os.getpid()}":
             return None  # it is another process that is watched
-        microseconds = environment.get("WATCHDOG_USEC", "")
-        if not microseconds.isascii() or not microseconds.isdecimal() or not int(microseconds):
+        try:
+            microseconds = int(environment.get("WATCHDOG_USEC", ""))
+        except ValueError:
             return None
-        return int(microseconds) / 2e6
+        return microseconds / 2e6 if 0 < microseconds < 1 << 64 else None
 
     @property
     def watchdog_interval(self) -> float | None:
@@ -81,6 +82,8 @@ class Notifier:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.setblocking(False)
-                sender.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), address)
+                sender.sendto(
+                    "\n".join(line.replace("\n", " ") for line in lines).encode(), address
+                )
         except OSError as error:
             _LOGGER.debug("%s was not told %s: %s", self._address, lines[0], error)

@@ -12,3 +12,12 @@ def asyncio_loop() -> asyncio.AbstractEventLoop | None:
     except RuntimeError:
         task = None
     return None if task is None else asyncio.get_running_loop()
+
+
+def is_cancelled() -> bool:
+    """Tell whether the running task, one of asyncio's, is being cancelled.
+
+    If not, an :class:`asyncio.CancelledError` is that of something else which it awaits.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections import deque
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import anyio
 from anyio.lowlevel import checkpoint
 
+from anycan.endpoints.loops import is_cancelled
 from anycan.frame import AnyFrame
 from anycan.gateway.reasons import DropReason
 from anycan.wire.frames import decode_frame, encode_frame
@@ -58,6 +60,7 @@ class Caller:
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._event: anyio.Event | None = None
         self._failures = 0
+        self._emitted = 0
 
     def put(self, payload: bytes, stamp: int) -> None:
         """Have the function called with a frame; without room, the oldest is dropped."""
@@ -73,7 +76,8 @@ class Caller:
 
     def end(self) -> None:
         """Count what waits as dropped: the function is not called any more."""
-        self._counters.drop(DropReason.RULE_ENDED, len(self._waiting))
+        if self._waiting:
+            self._counters.drop(DropReason.RULE_ENDED, len(self._waiting))
         self._counters.waiting = 0
         self._waiting.clear()
 
@@ -90,25 +94,35 @@ class Caller:
                 payload, stamp = waiting.popleft()
                 counters.waiting -= 1
                 await self._call(payload, stamp)
-            self._flush()
+            self._send()
             if waiting:
                 await checkpoint()
 
     async def _call(self, payload: bytes, stamp: int) -> None:
         counters = self._counters
         frame = decode_frame(payload, stamp, None, self._interface)
+        if frame is None:
+            counters.drop(DropReason.REFUSED)
+            return
         counters.calls += 1
         try:
             given = self._function(frame)
             if inspect.isawaitable(given):
-                self._flush()  # it may take its time
+                self._send()  # it may take its time
                 given = await given
             payloads = [encode_frame(one) for one in _frames_of(given)]
         except Exception as error:  # noqa: BLE001 - the user's own function; it is reported
             counters.drop(DropReason.CALL_FAILED)
             self._report(error, frame)
             return
-        except BaseException:  # cancelled in the middle
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                counters.drop(DropReason.RULE_ENDED)
+                raise
+            counters.drop(DropReason.CALL_FAILED)
+            self._report(error, frame)
+            return
+        except BaseException:  # cancelled in the middle, on trio
             counters.drop(DropReason.RULE_ENDED)
             raise
         if not payloads:
@@ -117,8 +131,16 @@ class Caller:
         counters.given += len(payloads)
         for one in payloads:
             self._emit(one, stamp)
+        self._emitted += len(payloads)
+        if self._emitted >= _TURN:
+            self._send()
 
-    def _report(self, error: Exception, frame: AnyFrame | None) -> None:
+    def _send(self) -> None:
+        if self._emitted:
+            self._emitted = 0
+            self._flush()
+
+    def _report(self, error: BaseException, frame: AnyFrame | None) -> None:
         """Log a failure: the first ones, then those that double their number."""
         self._failures += 1
         if self._failures & (self._failures - 1) == 0:

@@ -27,6 +27,7 @@ Missing = Literal["raise", "wait"]
 # What may be a socket's name, for others to find the gateway by.
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,60}")
 _LETTERS: Final = "1 to 60 letters (A to Z, a to z), digits and . _ -"
+_NEEDED: Final = ("source", "destination")
 _SYNTAX: Final = re.compile(r"(?s)(?P<message>.*) \(at (?:line (?P<line>\d+),.*|end of document)\)")
 
 
@@ -170,7 +171,7 @@ class _RuleReader:
         optional = {key: one for key, one in self._readers.items() if key not in OF_EACH_RULE}
         with suppress(WrongValueError):
             self._defaults = place.right_fields(optional)
-            self._are_known = place.value.keys() & optional.keys() == self._defaults.keys()
+            self._are_known = _are_all_of(self._defaults, place, optional)
 
     def defaults(self, _place: Place) -> dict[str, Any]:
         """Give what was read before anything else."""
@@ -183,21 +184,21 @@ class _RuleReader:
         return place.each(self._read_rule, "tables")
 
     def _read_rule(self, place: Place) -> Rule:
-        given = place.fields(self._readers, needed=["source", "destination"])
-        if not self._are_known:
-            raise WrongValueError  # what the defaults were to say is not known
-        is_right = True
+        """Read a rule; what is wrong with it, while the rest of it is right, is noted, too."""
+        given = place.right_fields(self._readers, needed=_NEEDED)
+        is_known = self._are_known and _are_all_of(given, place, self._readers)
+        if not is_known or not given.keys() >= set(_NEEDED):
+            raise WrongValueError
         while True:
             try:
-                rule = Rule(**{**self._defaults, **given})
+                return Rule(**{**self._defaults, **given})
             except GatewayError as error:
                 named = place.note_where_named(str(error))
                 if named is None or named in OF_EACH_RULE:
                     raise WrongValueError from None
                 del given[named]  # and look what else is wrong
-                is_right = False
-            else:
-                break
-        if not is_right:
-            raise WrongValueError
-        return rule
+
+
+def _are_all_of(found: Mapping[str, Any], place: Place, readers: Mapping[str, Reader]) -> bool:
+    """Tell whether all of a table's values were right, but for those of unknown keys."""
+    return set(place.value) & set(readers) == set(found)

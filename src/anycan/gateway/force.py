@@ -77,6 +77,7 @@ class Force:
         self._check_others = check_others
         self._ports: dict[PortKey, Port] = {}
         self._choices: list[Choice] = []
+        self._intended: list[Choice] = []
         self._rules: dict[str, RunningRule] = {}
         self._kernel_rules: dict[str, KernelRule] = {}
         self._presence: Presence | None = None
@@ -94,17 +95,21 @@ class Force:
 
     async def run(self, rules: Sequence[Rule], task_status: TaskStatus[None]) -> None:
         """Forward until it is stopped."""
+        failure: BaseException | None = None
         with ExitStack() as held:
             held.callback(self._close)
+            _running.add(self)
+            held.callback(_running.discard, self)
             try:
-                _running.add(self)
-                held.callback(_running.discard, self)
-                await self._apply(rules)
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
-                    self._start_tasks()
-                    task_status.started()
-                    await self._stopped.wait()
+                    try:
+                        await self.apply(rules)
+                    except Exception as error:  # noqa: BLE001 - raised below, in no group
+                        failure = error
+                    else:
+                        task_status.started()
+                        await self._stopped.wait()
                     tasks.cancel_scope.cancel()
             finally:
                 self._tasks = None
@@ -112,6 +117,8 @@ class Force:
                     with anyio.CancelScope(shield=True):
                         installed = list(self._kernel_rules.values())
                         await to_thread.run_sync(self._kernel.remove, installed)
+        if failure is not None:
+            raise failure
 
     async def _prepare(self, rules: Sequence[PlannedRule]) -> None:
         """Be known to others, and clear away what those before have left in the kernel."""
@@ -125,7 +132,7 @@ class Force:
             try:
                 self._kernel = KernelSide(self._presence.tag)
             except CanOSError as error:
-                self._kernel_refusal = str(error)
+                self._kernel_refusal = error.strerror or str(error)
                 return
             live = {tag for tag, _ in find_gateways()} | {self._presence.tag}
             await to_thread.run_sync(self._kernel.clear_orphans, live)
@@ -145,12 +152,18 @@ class Force:
     async def apply(self, rules: Sequence[Rule]) -> None:
         """Take other rules into force; on an error everything stays as it was."""
         async with self._lock:
-            await self._apply(rules)
+            try:
+                await self._apply(rules)
+            finally:
+                self._intended = []
 
     async def _apply(self, rules: Sequence[Rule]) -> None:
         planned = plan_rules(rules)
         await self._prepare(planned)
         choices = self._choose(planned)
+        # Others that begin at the same time are told of these before they are asked for theirs.
+        self._intended = choices
+        self._start_tasks()
         await self._check_circles(choices)
         kernel_rules = self._new_kernel_rules(choices)
         if kernel_rules and self._kernel is not None:
@@ -160,9 +173,9 @@ class Force:
                 required = [one for one in kernel_rules if one.planned.rule.offload == "require"]
                 if required:
                     raise OffloadError(
-                        f"rule {required[0].name!r} requires the kernel's path: {error}"
+                        f"rule {required[0].name!r} requires the kernel's path: {error.strerror}"
                     ) from error
-                self._kernel_refusal = str(error)
+                self._kernel_refusal = error.strerror or str(error)
                 choices = self._choose(planned)
                 await self._check_circles(choices)
                 kernel_rules = []
@@ -180,7 +193,8 @@ class Force:
                     await to_thread.run_sync(self._kernel.remove, kernel_rules)
             raise
         self._choices = choices
-        await self._change(choices, kernel_rules)
+        with anyio.CancelScope(shield=True):  # it is whole or not at all
+            await self._change(choices, kernel_rules)
 
     def _choose(self, planned: Sequence[PlannedRule]) -> list[Choice]:
         refusal = self._kernel_refusal
@@ -208,7 +222,7 @@ class Force:
         except UnknownInterfaceError as error:
             if not self._missing_allowed:
                 raise
-            _LOGGER.warning("%s; forwarding to and from it begins when it is there", error)
+            _LOGGER.warning("%s; forwarding to and from it begins then", error.strerror)
             self._note_lost()
         return port
 
@@ -316,7 +330,7 @@ class Force:
         """Give the ways that this process forwards frames; the kernel tells of its own."""
         return [
             edge
-            for choice in self._choices
+            for choice in (*self._choices, *self._intended)
             if choice.routes is None
             for edge in edges_of(
                 choice.planned,
@@ -368,7 +382,9 @@ class Force:
         try:
             events = NetlinkSocket()
         except CanOSError as error:
-            _LOGGER.warning("interfaces that come back are not noticed by the kernel's: %s", error)
+            _LOGGER.warning(
+                "interfaces that come back are not noticed by the kernel's: %s", error.strerror
+            )
             return
         with events:
             events.join_links()
@@ -377,7 +393,7 @@ class Force:
                 try:
                     events.events()
                 except CanOSError as error:
-                    _LOGGER.debug("%s", error)
+                    _LOGGER.debug("%s", error.strerror)
                 await self._mend_kernel()
 
     async def _mend_kernel(self) -> None:
@@ -389,7 +405,7 @@ class Force:
             try:
                 await to_thread.run_sync(kernel.mend, list(self._kernel_rules.values()))
             except CanOSError as error:
-                _LOGGER.warning("the kernel's rules could not be put back: %s", error)
+                _LOGGER.warning("the kernel's rules could not be put back: %s", error.strerror)
 
     # Telling
 

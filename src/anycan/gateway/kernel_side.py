@@ -9,10 +9,12 @@ import attrs
 
 from anycan.exceptions import CanOSError
 from anycan.gateway.kernel_path import KernelPath
+from anycan.gateway.modification import combine
 from anycan.gateway.plan import routes_of
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import DestinationStatistics, LatencyHistogram, RuleStatistics
 from anycan.sockets.netlink import NetlinkSocket
+from anycan.wire.netlink_gateway_changes import ChangedPart
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -42,6 +44,9 @@ class KernelRule:
         self.planned: PlannedRule = choice.planned
         self.wanted = choice.routes or ()
         self.installed: list[GatewayRoute] = []
+        # Of any other rule the kernel deletes only frames that another rule has forwarded, which
+        # this one was not to take.
+        self._counts_deleted = bool(combine(choice.planned.rule.modify).parts & ChangedPart.LENGTH)
         self._names: dict[int, str] = {}  # of the destinations
         self._past: Counts = {}
         self._last: dict[int, GatewayRoute] = {}  # by uid
@@ -74,7 +79,7 @@ class KernelRule:
             route = self._last.pop(uid)
             name = self._names.get(route.destination)
             if name is not None:
-                self._past[name] = _added(self._past.get(name), route)
+                self._past[name] = self._added(self._past.get(name), route)
 
     def statistics(self) -> RuleStatistics:
         """Give the counts that were noted last."""
@@ -83,7 +88,7 @@ class KernelRule:
         for route in self._last.values():
             name = self._names.get(route.destination)
             if name is not None:
-                counts[name] = _added(counts.get(name), route)
+                counts[name] = self._added(counts.get(name), route)
         destinations = [
             DestinationStatistics(
                 destination=name,
@@ -111,10 +116,13 @@ class KernelRule:
             latency=LatencyHistogram(()),
         )
 
-
-def _added(counts: tuple[int, int, int] | None, route: GatewayRoute) -> tuple[int, int, int]:
-    handled, dropped, deleted = counts or (0, 0, 0)
-    return handled + route.handled, dropped + route.dropped, deleted + route.deleted
+    def _added(
+        self, counts: tuple[int, int, int] | None, route: GatewayRoute
+    ) -> tuple[int, int, int]:
+        handled, dropped, deleted = counts or (0, 0, 0)
+        if self._counts_deleted:
+            deleted += route.deleted
+        return handled + route.handled, dropped + route.dropped, deleted
 
 
 class KernelSide:
@@ -136,7 +144,9 @@ class KernelSide:
         try:
             count = self._path.remove_orphans(live_tags)
         except CanOSError as error:
-            _LOGGER.warning("rules of can-gw that a gateway left behind stay there: %s", error)
+            _LOGGER.warning(
+                "rules of can-gw that a gateway left behind stay there: %s", error.strerror
+            )
             return
         if count:
             _LOGGER.info("removed %d rules of can-gw that gateways had left behind", count)
@@ -164,7 +174,7 @@ class KernelSide:
             try:
                 self._path.remove(rule.installed)
             except CanOSError as error:
-                _LOGGER.warning("rule %r stays with the kernel: %s", rule.name, error)
+                _LOGGER.warning("rule %r stays with the kernel: %s", rule.name, error.strerror)
             rule.note_dropped(())
             rule.installed = []
 
@@ -173,7 +183,7 @@ class KernelSide:
         try:
             counts = self._path.counts()
         except CanOSError as error:
-            _LOGGER.debug("can-gw's counts: %s", error)
+            _LOGGER.debug("can-gw's counts: %s", error.strerror)
             return
         for rule in rules:
             rule.note_counts(counts)

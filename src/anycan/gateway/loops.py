@@ -305,4 +305,4 @@ def explain_loop(path: Sequence[Edge]) -> str:
 
 def _name(node: Node) -> str:
     network, interface = node
-    return interface if network == KERNEL else f"{interface}@{network}"
+    return interface if network == KERNEL else f"{interface}@{network.partition('#')[0]}"

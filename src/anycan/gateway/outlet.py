@@ -117,12 +117,10 @@ class Outlet:
 
     def _count_sent(self, batch: Sequence[tuple[bytes, int, Line]]) -> None:
         now = self._now_ns()
-        first = batch[0][2]
-        if all(frame[2] is first for frame in batch):
-            first.counters.sent([frame[1] for frame in batch], now)
-            return
-        for _, stamp, line in batch:
-            line.counters.sent([stamp], now)
+        lines = {frame[2] for frame in batch}
+        for line in lines:
+            stamps = [frame[1] for frame in batch if frame[2] is line]
+            line.counters.sent(stamps, now)
 
     def _put(self, payloads: list[bytes]) -> int:
         """Send payloads; give how many were taken, or what to do with them."""

@@ -23,6 +23,7 @@ from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import PortStatistics
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.forwarding import ForwardingSocket
+from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.raw_options import RawOptions
 from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 from anycan.wire.options import VcidOptions
@@ -52,6 +53,7 @@ class Port:
     Attributes:
         network: Where it is.
         interface: Its name.
+        name: What to call it: with its network, where this is not the kernel.
         socket: Its socket; None: the interface is not there.
     """
 
@@ -61,6 +63,8 @@ class Port:
         self._on_lost = on_lost
         self.network = network
         self.interface = interface
+        is_kernel = isinstance(network, KernelNetwork)
+        self.name = interface if is_kernel else f"{interface}@{network.name}"
         self.socket: ForwardingSocket | None = None
         self._state: Literal["up", "down", "gone"] = "gone"
         self._dispatch = Dispatch(self._filter_failed)
@@ -111,14 +115,19 @@ class Port:
         except CanOSError as error:
             if str(error) != self._told_refusal:  # lest it fill the log
                 self._told_refusal = str(error)
-                _LOGGER.warning("%s: it is there and cannot be opened: %s", self.interface, error)
+                _LOGGER.warning(
+                    "%s: it is there and cannot be opened: %s", self.name, error.strerror
+                )
             return False
-        _LOGGER.info("%s: the interface is there, and forwarding goes on", self.interface)
+        _LOGGER.info("%s: the interface is there, and forwarding goes on", self.name)
         return True
 
     def _open_socket(self, wanted: Filter, *, loopback: bool) -> ForwardingSocket:
         network, interface = self.network, self.interface
-        mtu = network.interface_mtu(network.interface_index(interface)) or 0
+        try:
+            mtu = network.interface_mtu(network.interface_index(interface)) or 0
+        except UnknownInterfaceError:  # where there is no PF_CAN at all, the socket says so
+            mtu = 0
         fd, xl = mtu >= CANFD_MTU, mtu >= CANXL_MIN_MTU
         everywhere = VcidOptions(pass_through=True, receive=0, receive_mask=0)
         ways: list[dict[str, Any]] = [{"fd": fd}]
@@ -156,7 +165,7 @@ class Port:
         if self.socket is not None:
             _LOGGER.warning(
                 "%s: the interface is gone; forwarding to and from it goes on when it is back",
-                self.interface,
+                self.name,
             )
             self._gaps += self._state == "up"
             self._state = "gone"
@@ -171,7 +180,7 @@ class Port:
             remedy = self.network.remedy(self.interface)
             _LOGGER.warning(
                 "%s: the interface is down; forwarding to and from it goes on when it is up (%s)",
-                self.interface,
+                self.name,
                 remedy,
             )
 
@@ -179,7 +188,7 @@ class Port:
         """Take note that frames come or go."""
         if self._state == "down":
             self._state = "up"
-            _LOGGER.info("%s: the interface is up again", self.interface)
+            _LOGGER.info("%s: the interface is up again", self.name)
 
     # Rules
 
@@ -224,7 +233,7 @@ class Port:
             _LOGGER.error(
                 "%s: a filter's function failed, and the frame is not forwarded (more of the same"
                 " is not logged): %s, called with %s",
-                self.interface,
+                self.name,
                 f"{type(error).__name__}: {error}",
                 frame,
                 exc_info=error,
@@ -279,7 +288,7 @@ class Port:
             malformed += socket.malformed
             overflowed += socket.dropped
         return PortStatistics(
-            interface=self.interface,
+            interface=self.name,
             state=self._state,
             received=received,
             not_taken=self._not_taken,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 
 class DropReason(enum.StrEnum):
@@ -36,3 +37,24 @@ class DropReason(enum.StrEnum):
     """The system refused it for another reason."""
     RULE_ENDED = "rule ended"
     """The rule or the gateway ended while it waited."""
+
+    @property
+    def is_deliberate(self) -> bool:
+        """Whether the rule asked for it, so that nothing is lost that was wanted.
+
+        Example:
+            >>> DropReason.UNCHANGED.is_deliberate, DropReason.QUEUE_FULL.is_deliberate
+            (True, False)
+        """
+        return self in _DELIBERATE
+
+
+_DELIBERATE: Final = frozenset(
+    {
+        DropReason.RATE_LIMIT,
+        DropReason.UNCHANGED,
+        DropReason.NOT_ACTIVE,
+        DropReason.SUPERSEDED,
+        DropReason.CALL_GAVE_NONE,
+    }
+)

@@ -108,6 +108,6 @@ def read_edges(report: object, carrier: str, label: str) -> list[Edge]:
                     visible=bool(one["visible"]),
                 )
             )
-        except (TypeError, KeyError, LookupError) as error:
+        except (TypeError, LookupError, ValueError, OverflowError) as error:
             raise ValueError(f"{one!r} is no way of frames") from error
     return edges

@@ -12,11 +12,11 @@ from anycan.filter import Filter, given_filters, union_of
 from anycan.frame import EFF_MASK
 from anycan.gateway.limits import RateLimit, TimeWindow
 from anycan.gateway.modification import Modification
+from anycan.network.base import Network
 from anycan.wire.netlink_gateway_changes import Crc8Checksum, XorChecksum
 
 if TYPE_CHECKING:
     from anycan.filter import FilterArgument
-    from anycan.network.base import Network
 
 Checksum = XorChecksum | Crc8Checksum
 Conversion = Literal["classical", "fd"]
@@ -46,6 +46,11 @@ class GatewayPort:
         interface: object = self.interface
         if not isinstance(interface, str) or not interface:
             raise GatewayError(f"a gateway's interface is a name such as 'can0', not {interface!r}")
+        network: object = self.network
+        if network is not None and not isinstance(network, str | Network):
+            raise GatewayError(
+                f"the network of {interface} is a network, the name of one or None, not {network!r}"
+            )
 
     def __str__(self) -> str:
         if self.network is None:
@@ -102,7 +107,10 @@ def _limits(value: RateLimit | Iterable[RateLimit]) -> tuple[RateLimit, ...]:
 
 def _identifier_map(value: Mapping[int, int] | None) -> Mapping[int, int]:
     """Check a map of identifiers, which stays in the order it was given in."""
-    given = dict(value or {})
+    try:
+        given = dict(value or {})
+    except (TypeError, ValueError):
+        raise GatewayError(f"id_map: identifiers and what they become, not {value!r}") from None
     for side in (given.keys(), given.values()):
         for one in side:
             identifier: object = one
@@ -213,8 +221,9 @@ class Rule:
                 )
             if port in self.destinations[:position]:
                 return f"{port} is a destination twice"
-        if self.filter == Filter.none():
-            return "its filter takes no frame"
+        contradiction = self.filter.contradiction()
+        if contradiction:
+            return f"its filter takes no frame: {contradiction}"
         choices: tuple[tuple[str, object, object], ...] = (
             ("convert", self.convert, (None, *get_args(Conversion))),
             ("overflow", self.overflow, get_args(Overflow)),
@@ -231,10 +240,14 @@ class Rule:
             ("minimum_interval", self.minimum_interval),
             ("refresh", 0.0 if self.refresh is None else self.refresh),
         ):
-            if not 0 <= seconds <= _LONGEST_INTERVAL:
+            given: object = seconds
+            if not isinstance(given, int | float) or not 0 <= given <= _LONGEST_INTERVAL:
                 return f"{name} is a time in seconds, 0 to {_LONGEST_INTERVAL:.0f}, not {seconds!r}"
         if self.refresh is not None and not self.changes_only:
             return "refresh says how often an unchanged frame is forwarded: it needs changes_only"
+        active: object = self.active
+        if active is not None and not isinstance(active, TimeWindow):
+            return f"active is a TimeWindow, not {active!r}"
         call: object = self.call
         if call is not None and not callable(call):
             return f"call is a function that is given a frame, not {call!r}"

@@ -143,9 +143,13 @@ class RuleStatistics:
 
     @property
     def lost(self) -> int:
-        """Frames that were dropped, by the rule and for its destinations."""
-        return sum(self.dropped.values()) + sum(
-            sum(one.dropped.values()) for one in self.destinations
+        """Frames that were dropped though the rule did not ask for it, for all destinations."""
+        counts = [self.dropped, *(one.dropped for one in self.destinations)]
+        return sum(
+            number
+            for dropped in counts
+            for reason, number in dropped.items()
+            if not reason.is_deliberate
         )
 
 

@@ -13,6 +13,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
+from anycan.endpoints.loops import is_cancelled
 from anycan.exceptions import RoutingError
 from anycan.routing.subscription import QueuedSubscription
 from anycan.routing.values import ENDS_ROUTER, GOES_ON
@@ -159,7 +160,7 @@ class HandlerSubscription(QueuedSubscription):
                         if not items:
                             break
             except asyncio.CancelledError as error:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 reason = RuntimeError("the handler awaited a task that was cancelled")
                 reason.__cause__ = error
@@ -211,12 +212,6 @@ class HandlerSubscription(QueuedSubscription):
         """Give how frames wait and what is done when the handler raises, in words."""
         batches = ", in batches" if self._batch else ""
         return f"{super().describe()}{batches}, on error {self._on_error}"
-
-
-def _is_cancelled() -> bool:
-    """Tell whether the running task, one of asyncio's, is being cancelled."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 def name_of(handler: object) -> str:
