@@ -117,6 +117,34 @@ def refusals(descriptor: Any, *numbers: int) -> Iterator[deque[int]]:
         yield left
 
 
+class TestWhatLiesBelow:
+    """What the raw socket has is seen at once, though the loop has not run since it came."""
+
+    @on_every_back_end
+    async def test_pdus_of_one_frame(self, network: UserNetwork) -> None:
+        async with open_engine(network) as link:
+            for data in (b"\x01a", b"\x02bc"):
+                network.inject("vcan0", Frame(0x7E8, data))
+            assert link.receive_nowait() == b"a"
+            assert link.receive_nowait() == b"bc"
+            with pytest.raises(anyio.WouldBlock):
+                link.receive_nowait()
+            network.inject("vcan0", Frame(0x7E8, b"\x01d"))
+            assert link.receive_nowait() == b"d"
+
+    @on_every_back_end
+    async def test_a_pdu_of_several_frames(self, network: UserNetwork) -> None:
+        async with open_raw(network) as can, open_engine(network) as link:
+            network.inject("vcan0", Frame(0x7E8, b"\x10\x09abcdef"))
+            with pytest.raises(anyio.WouldBlock):
+                link.receive_nowait()
+            network.inject("vcan0", Frame(0x7E8, b"\x21ghi"))
+            assert link.receive_nowait() == b"abcdefghi"
+            with anyio.fail_after(LIMIT):
+                flow_control = await frame_that_begins_with(can, b"\x30")
+            assert flow_control.id == 0x7E0
+
+
 class TestWithoutRoom:
     # Five frames fill the least send buffer; what is left is for the queue.
     @pytest.mark.parametrize("room", [1, 3, 100])

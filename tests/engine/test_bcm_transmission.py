@@ -182,6 +182,16 @@ class TestCount:
         expired = bench.message(EXPIRED, flags=0xF, first=10, second=25)
         assert bench.take() == [(20, expired, 0, 0)]
 
+    def test_the_end_is_told_before_the_last_frame_is_sent(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        order: list[str] = []
+        monkeypatch.setattr(bench, "transmit", lambda *_: order.append("sent"))
+        monkeypatch.setattr(bench, "tell", lambda *_: order.append("told"))
+        bench.ask(SETUP, A, flags=SET | START | EVENT, count=3, first=10, second=25)
+        bench.wait(50)
+        assert order == ["sent", "sent", "told", "sent", "sent"]
+
     def test_unasked_the_end_is_not_told(self, bench: Bench) -> None:
         bench.ask(SETUP, A, flags=SET | START, count=3, first=10, second=25)
         bench.wait(50)

@@ -258,7 +258,7 @@ async def test_what_waits_at_the_end_is_dropped() -> None:
 
 
 async def test_cancelled_in_the_middle_the_frame_is_dropped() -> None:
-    async def wait(frame: AnyFrame) -> None:
+    async def wait(_: AnyFrame) -> None:
         await anyio.sleep_forever()
 
     stage = Stage(wait)
@@ -274,7 +274,7 @@ async def test_cancelled_in_the_middle_the_frame_is_dropped() -> None:
 async def test_what_it_awaits_may_have_been_cancelled_by_others() -> None:
     """On asyncio such an error comes out of a future; it is no cancellation of the caller."""
 
-    async def await_cancelled(frame: AnyFrame) -> None:
+    async def await_cancelled(_: AnyFrame) -> None:
         future = asyncio.get_running_loop().create_future()
         future.cancel()
         await future
@@ -290,7 +290,7 @@ async def test_what_is_no_exception_ends_it() -> None:
     class Stop(BaseException):
         pass
 
-    def stop(frame: AnyFrame) -> None:
+    def stop(_: AnyFrame) -> None:
         raise Stop
 
     stage = Stage(stop)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,8 @@ from anycan.gateway.dispatch import Dispatch, settle
 from anycan.wire.frames import decode_frame, encode_frame
 
 if TYPE_CHECKING:
+    import pytest
+
     from anycan import AnyFrame
     from anycan.sockets.forwarding import ForwardingSocket
 

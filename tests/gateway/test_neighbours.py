@@ -15,7 +15,7 @@ from anycan.gateway import neighbours
 from anycan.gateway.loops import SAME, Edge
 from anycan.gateway.neighbours import other_edges
 from anycan.gateway.plan import KERNEL_CARRIER
-from anycan.gateway.presence import claim
+from anycan.gateway.presence import claim, find_gateways, process_of
 from anycan.sockets.netlink import NetlinkSocket
 from anycan.wire.netlink import NetlinkMessage
 from anycan.wire.netlink_gateway import RTM_GETROUTE, RTM_NEWROUTE, GatewayFlag, GatewayRoute
@@ -213,7 +213,7 @@ class TestGateways:
     def test_one_that_really_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         name = f"test-neighbours-{os.getpid()}"
         with claim(name) as presence:
-            found = [one for one in neighbours.find_gateways() if one[1] == name]
+            found = [one for one in find_gateways() if one[1] == name]
             monkeypatch.setattr(neighbours, "find_gateways", lambda: found)
-            assert neighbours.process_of(presence.tag, name) == os.getpid()
+            assert process_of(presence.tag, name) == os.getpid()
             assert other_edges(None, None) == []

@@ -286,7 +286,7 @@ def polled(way: Way) -> Iterator[socket.socket]:
 @contextmanager
 def full(own: socket.socket) -> Iterator[None]:
     own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(BlockingIOError):  # noqa: PT012 - at the end
         while own.send(bytes(4096)):
             pass
     yield

@@ -17,7 +17,7 @@ from anycan import (
     UserNetwork,
 )
 from anycan import kernel as real_kernel
-from anycan.gateway import plan
+from anycan.gateway.kernel_rules import PortFacts
 from anycan.gateway.loops import SAME, Edge
 from anycan.gateway.plan import (
     Choice,
@@ -139,9 +139,9 @@ class TestPaths:
 
     def test_facts(self, kernel: StandInKernel, network: UserNetwork) -> None:
         facts = facts_of((kernel, "b"))
-        assert facts == plan.PortFacts("b", 2, 72, is_kernel=True)
+        assert facts == PortFacts("b", 2, 72, is_kernel=True)
         assert facts_of((kernel, "none")) is None
-        assert facts_of((network, "a")) == plan.PortFacts("a", 1, 72, is_kernel=False)
+        assert facts_of((network, "a")) == PortFacts("a", 1, 72, is_kernel=False)
 
     def test_one_that_vanishes_meanwhile(
         self, network: UserNetwork, monkeypatch: pytest.MonkeyPatch
@@ -204,7 +204,7 @@ class TestPaths:
         required = rule(kernel, "b", "c", offload="require")
         (choice,) = self.choose(required)
         assert choice.routes
-        with pytest.raises(OffloadError, match="'b > c' requires the kernel's path: it is busy"):
+        with pytest.raises(OffloadError, match=r"'b > c' requires the kernel's path: it is busy"):
             self.choose(required, refusal="it is busy")
-        with pytest.raises(OffloadError, match="'b > c' requires .* rule 'a > b' meets it"):
+        with pytest.raises(OffloadError, match=r"'b > c' requires .* rule 'a > b' meets it"):
             self.choose(required, rule(kernel, "a", "b", offload="never"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -26,6 +28,7 @@ from anycan.gateway.backlog import make_line
 from anycan.gateway.counters import RouteCounters
 from anycan.gateway.port import Port
 from anycan.gateway.reasons import DropReason
+from anycan.sockets.forwarding import ForwardingSocket
 from anycan.wire.frames import encode_frame
 from rig.gateways import receive
 
@@ -243,7 +246,7 @@ class TestKindsOfFrames:
     async def test_what_the_kernel_does_not_know_is_done_without(
         self, network: UserNetwork, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...]
     ) -> None:
-        real = module.ForwardingSocket
+        real = ForwardingSocket
         tried: list[dict[str, Any]] = []
 
         def older(network: Any, interface: Any, options: Any) -> Any:
@@ -327,7 +330,7 @@ class TestEcho:
     async def test_where_there_are_no_more_descriptors_nothing_is_half_open(
         self, network: UserNetwork, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = module.ForwardingSocket
+        real = ForwardingSocket
 
         def refuse(network: Any, interface: Any, options: Any) -> Any:
             if not options.loopback:
@@ -419,12 +422,31 @@ class TestComingAndGoing:
             outlet = port.outlet(local_echo=True)
             counters = put(outlet, *[ONE] * 5)
             assert (counters.forwarded, counters.waiting) == (1, 4)
-            assert outlet.blocked
             network.remove("q")
             await settled()
             assert not outlet.blocked
             assert counters.dropped == {DropReason.INTERFACE_GONE: 4}
             assert counters.waiting == 0
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    @pytest.mark.parametrize("echo", [True, False])
+    async def test_closed_while_room_is_waited_for_it_is_polled_no_more(
+        self, network: UserNetwork, echo: bool
+    ) -> None:
+        """On uvloop the process would be aborted (by ``uv__io_poll``), and so it is not tried."""
+        network.add_vcan("q", transmit_queue=1000)
+        loop: Any = asyncio.get_running_loop()
+        with opened(network, "q") as port:
+            outlet = port.outlet(local_echo=echo)
+            assert put(outlet, *[ONE] * 50).waiting > 0
+            fd = port._outlets[echo][0].fd
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(outlet.run)
+                await anyio.wait_all_tasks_blocked()
+                port.close()
+                polled = fd in loop._selector.get_map()
+                tasks.cancel_scope.cancel()
+        assert not polled
 
     async def test_one_that_is_there_and_cannot_be_opened(
         self,

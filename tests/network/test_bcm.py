@@ -412,6 +412,20 @@ class TestTransmissions:
         expired = message(TX_EXPIRED, flags=0xF, first=10)
         assert one.receive() == [(status, 0, 0, 0), (expired, 0, 0, 10)]
 
+    def test_the_end_is_told_before_its_own_frame_comes_back(
+        self, manager: Open, wait: Wait
+    ) -> None:
+        one = manager()
+        one.send(message(RX_SETUP, flags=EVERY))
+        one.send(message(TX_SETUP, A, flags=SET | START | EVENT, count=2, first=10))
+        wait(25)
+        expired = message(TX_EXPIRED, flags=0xF, first=10)
+        news = one.receive()
+        opcodes = [struct.unpack_from("=I", one_of_them)[0] for one_of_them, *_ in news]
+        # The first frame goes with the start, the last one when its time has come.
+        assert opcodes == [RX_CHANGED, TX_EXPIRED, RX_CHANGED]
+        assert (news[1], news[2][3]) == ((expired, 0, 0, 10), 10)
+
     def test_a_status_has_the_flags_of_its_frame(self, manager: Open) -> None:
         one = manager()
         one.send(message(TX_SETUP, can(b"\1", pad=0xFF)))

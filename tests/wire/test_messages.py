@@ -270,6 +270,45 @@ class TestDrops:
         assert frame.timestamp_ns == NOW
         assert buffer.drops == 5
 
+    def test_noted_from_the_last_message_alone(self) -> None:
+        buffer = FrameBuffer(3)
+        for position, drops in enumerate([7, 9, 0]):
+            buffer.store(position, encode_frame(Frame(position)), 1, 0, NOW, drops)
+        buffer.note_drops(3)
+        assert buffer.drops == 0
+        buffer.note_drops(2)
+        assert buffer.drops == 9
+        buffer.note_drops(3)
+        assert buffer.drops == 9
+        buffer.note_drops(1)
+        assert buffer.drops == 7
+
+    @pytest.mark.parametrize("hardware", [False, True])
+    def test_noted_beside_either_stamps(self, hardware: bool) -> None:
+        buffer = FrameBuffer(1, XL_PAYLOAD_SIZE, hardware_stamps=hardware)
+        buffer.store(0, encode_frame(Frame(0)), 1, 0, NOW, 0xFFFFFFFF)
+        buffer.note_drops(1)
+        assert buffer.drops == 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("payload_size", [16, 72, XL_PAYLOAD_SIZE])
+@pytest.mark.parametrize("hardware", [False, True])
+def test_payloads_with_their_stamps(payload_size: int, hardware: bool) -> None:
+    frames = [frame for frame in ONE_OF_EACH if len(encode_frame(frame)) <= payload_size]
+    buffer = FrameBuffer(16, payload_size, hardware_stamps=hardware)
+    stored(frames, buffer, MSG_DONTROUTE)
+    found = list(buffer.stamped(len(frames)))
+    assert len(found) == len(frames)
+    for position, ((payload, seconds, fraction), (control, flags, length)) in enumerate(found):
+        raw = encode_frame(frames[position])
+        assert (payload, length) == (raw.ljust(payload_size, b"\0"), len(raw))
+        assert seconds * 1_000_000_000 + fraction == NOW + position
+        assert (control, flags) == (buffer.control_size - 24, MSG_DONTROUTE)
+    assert [(payload, head) for ((payload, _, _), head) in buffer.stamped(len(frames))] == [
+        (payload, head) for ((payload,), head) in buffer.payloads(len(frames))
+    ]
+    assert list(buffer.stamped(0)) == []
+
 
 def set_control_length(buffer: FrameBuffer, position: int, length: int) -> None:
     struct.pack_into("@N", buffer.headers, position * 64 + 40, length)

@@ -16,23 +16,20 @@ from anycan.exceptions import (
     GatewayLoopError,
     OffloadError,
     ProtocolUnavailableError,
-    UnknownInterfaceError,
 )
-from anycan.gateway.kernel_side import KernelRule, KernelSide
+from anycan.gateway.kernel_side import KernelSide
 from anycan.gateway.loops import Edge, explain_loop, find_loop
 from anycan.gateway.neighbours import other_edges
 from anycan.gateway.plan import (
     KERNEL_CARRIER,
     Choice,
     PlannedRule,
-    PortKey,
     choose_paths,
     edges_of,
     plan_rules,
 )
-from anycan.gateway.port import Port
 from anycan.gateway.presence import Presence, claim, find_gateways
-from anycan.gateway.running_rule import RunningRule
+from anycan.gateway.rule_set import RuleSet
 from anycan.gateway.statistics import GatewayStatistics
 from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.netlink import NetlinkSocket
@@ -73,13 +70,10 @@ class Force:
         self._name = name
         self._report = report
         self._is_named = is_named
-        self._missing_allowed = missing_allowed
         self._check_others = check_others
-        self._ports: dict[PortKey, Port] = {}
-        self._choices: list[Choice] = []
+        self._set = RuleSet(missing_allowed=missing_allowed, on_lost=self._note_lost)
         self._intended: list[Choice] = []
-        self._rules: dict[str, RunningRule] = {}
-        self._kernel_rules: dict[str, KernelRule] = {}
+        self._ended = False
         self._presence: Presence | None = None
         self._kernel: KernelSide | None = None
         self._kernel_refusal = ""
@@ -110,13 +104,16 @@ class Force:
                     else:
                         task_status.started()
                         await self._stopped.wait()
+                    finally:
+                        self._ended = True
+                        self._tasks = None
                     tasks.cancel_scope.cancel()
             finally:
-                self._tasks = None
-                if self._kernel is not None:
-                    with anyio.CancelScope(shield=True):
-                        installed = list(self._kernel_rules.values())
-                        await to_thread.run_sync(self._kernel.remove, installed)
+                with anyio.CancelScope(shield=True):
+                    async with self._lock:  # rules may be being replaced still
+                        installed = list(self._set.kernel_rules.values())
+                        if self._kernel is not None and installed:
+                            await to_thread.run_sync(self._kernel.remove, installed)
         if failure is not None:
             raise failure
 
@@ -138,10 +135,7 @@ class Force:
             await to_thread.run_sync(self._kernel.clear_orphans, live)
 
     def _close(self) -> None:
-        for rule in self._rules.values():
-            rule.stop()
-        for port in self._ports.values():
-            port.close()
+        self._set.close()
         if self._kernel is not None:
             self._kernel.close()
         if self._presence is not None:
@@ -150,22 +144,28 @@ class Force:
     # Taking rules into force
 
     async def apply(self, rules: Sequence[Rule]) -> None:
-        """Take other rules into force; on an error everything stays as it was."""
+        """Take other rules into force; on an error everything stays as it was.
+
+        Once the gateway ends, it does nothing.
+        """
         async with self._lock:
+            if self._ended:
+                return
             try:
                 await self._apply(rules)
             finally:
                 self._intended = []
 
     async def _apply(self, rules: Sequence[Rule]) -> None:
-        planned = plan_rules(rules)
+        known = [choice.planned for choice in self._set.choices]
+        planned = plan_rules(rules, known)
         await self._prepare(planned)
         choices = self._choose(planned)
         # Others that begin at the same time are told of these before they are asked for theirs.
         self._intended = choices
         self._start_tasks()
         await self._check_circles(choices)
-        kernel_rules = self._new_kernel_rules(choices)
+        kernel_rules = self._set.new_kernel_rules(choices)
         if kernel_rules and self._kernel is not None:
             try:
                 await to_thread.run_sync(self._kernel.install, kernel_rules)
@@ -179,22 +179,8 @@ class Force:
                 choices = self._choose(planned)
                 await self._check_circles(choices)
                 kernel_rules = []
-        opened: list[PortKey] = []
-        try:
-            for key in self._ports_of(choices):
-                if key not in self._ports:
-                    self._ports[key] = self._open_port(key)
-                    opened.append(key)
-        except BaseException:
-            for key in opened:
-                self._ports.pop(key).close()
-            if kernel_rules and self._kernel is not None:
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(self._kernel.remove, kernel_rules)
-            raise
-        self._choices = choices
-        with anyio.CancelScope(shield=True):  # it is whole or not at all
-            await self._change(choices, kernel_rules)
+        await self._set.change(choices, kernel_rules, self._kernel)
+        self._start_tasks()
 
     def _choose(self, planned: Sequence[PlannedRule]) -> list[Choice]:
         refusal = self._kernel_refusal
@@ -202,101 +188,8 @@ class Force:
             refusal = "it is on a user-space network"
         return choose_paths(planned, refusal)
 
-    def _new_kernel_rules(self, choices: Iterable[Choice]) -> list[KernelRule]:
-        new = []
-        for choice in choices:
-            known = self._kernel_rules.get(choice.planned.name)
-            if choice.routes is not None and not (
-                known and known.planned == choice.planned and known.wanted == choice.routes
-            ):
-                new.append(KernelRule(choice))
-        return new
-
-    def _ports_of(self, choices: Iterable[Choice]) -> dict[PortKey, None]:
-        return {key: None for one in choices if one.routes is None for key in one.planned.ports}
-
-    def _open_port(self, key: PortKey) -> Port:
-        port = Port(*key, on_lost=self._note_lost)
-        try:
-            port.open()
-        except UnknownInterfaceError as error:
-            if not self._missing_allowed:
-                raise
-            _LOGGER.warning("%s; forwarding to and from it begins then", error.strerror)
-            self._note_lost()
-        return port
-
     def _note_lost(self) -> None:
         self._lost.set()
-
-    async def _change(self, choices: Sequence[Choice], kernel_rules: list[KernelRule]) -> None:
-        """Have the rules in force that were chosen. From here on nothing fails."""
-        self._change_rules(choices)
-        await self._change_kernel(choices, kernel_rules)
-        unused = self._ports.keys() - self._ports_of(choices).keys()
-        for key in unused:
-            self._ports.pop(key).close()
-        self._start_tasks()
-
-    def _change_rules(self, choices: Sequence[Choice]) -> None:
-        old = self._rules
-        new: dict[str, RunningRule] = {}
-        started = []
-        for choice in choices:
-            planned = choice.planned
-            if choice.routes is not None:
-                continue
-            known = old.get(planned.name)
-            if known is not None and known.rule == planned.rule:
-                new[planned.name] = known
-                continue
-            rule = RunningRule(
-                planned.name,
-                planned.rule,
-                self._ports[planned.source],
-                [self._ports[key] for key in planned.destinations],
-            )
-            new[planned.name] = rule
-            started.append(rule)
-        # New ones begin before old ones end, and nothing is read in between: no frame is lost that
-        # both take, and none is forwarded twice.
-        for rule in started:
-            rule.start()
-        for name, rule in old.items():
-            if new.get(name) is not rule:
-                rule.stop()
-        self._rules = new
-        self._reach()
-        for port in self._ports.values():
-            port.tell_kernel()
-
-    async def _change_kernel(
-        self, choices: Sequence[Choice], kernel_rules: list[KernelRule]
-    ) -> None:
-        kept = {choice.planned.name for choice in choices if choice.routes is not None}
-        replaced = {one.name for one in kernel_rules}
-        ended = [
-            rule
-            for name, rule in self._kernel_rules.items()
-            if name not in kept or name in replaced
-        ]
-        for one in ended:
-            del self._kernel_rules[one.name]
-        for one in kernel_rules:
-            self._kernel_rules[one.name] = one
-        if ended and self._kernel is not None:
-            await to_thread.run_sync(self._kernel.remove, ended)
-
-    def _reach(self) -> None:
-        for port in self._ports.values():
-            port.reach(
-                [
-                    outlet
-                    for rule in self._rules.values()
-                    if rule.source is port and rule.caller is None
-                    for outlet in rule.outlets
-                ]
-            )
 
     # Circles
 
@@ -330,7 +223,7 @@ class Force:
         """Give the ways that this process forwards frames; the kernel tells of its own."""
         return [
             edge
-            for choice in (*self._choices, *self._intended)
+            for choice in (*self._set.choices, *self._intended)
             if choice.routes is None
             for edge in edges_of(
                 choice.planned,
@@ -352,11 +245,11 @@ class Force:
         if self._kernel is not None:
             wanted[self._kernel] = self._watch_kernel
         outlets: Iterable[Outlet] = (
-            outlet for port in self._ports.values() for outlet in port.outlets()
+            outlet for port in self._set.ports.values() for outlet in port.outlets()
         )
         for outlet in outlets:
             wanted[outlet] = outlet.run
-        for rule in self._rules.values():
+        for rule in self._set.running.values():
             if rule.caller is not None:
                 wanted[rule.caller] = rule.caller.run
         for key in self._scopes.keys() - wanted.keys():
@@ -371,9 +264,9 @@ class Force:
         while True:
             await self._lost.wait()
             self._lost = anyio.Event()
-            while not all(port.is_open for port in self._ports.values()):
+            while not all(port.is_open for port in self._set.ports.values()):
                 await anyio.sleep(_LOOK_AGAIN)
-                for port in list(self._ports.values()):
+                for port in list(self._set.ports.values()):
                     if not port.is_open:
                         port.try_to_open()
 
@@ -400,10 +293,10 @@ class Force:
         """Put back what the kernel has dropped, once all interfaces of a rule are there."""
         kernel = self._kernel
         async with self._lock:
-            if kernel is None or not self._kernel_rules:
+            if kernel is None or not self._set.kernel_rules:
                 return
             try:
-                await to_thread.run_sync(kernel.mend, list(self._kernel_rules.values()))
+                await to_thread.run_sync(kernel.mend, list(self._set.kernel_rules.values()))
             except CanOSError as error:
                 _LOGGER.warning("the kernel's rules could not be put back: %s", error.strerror)
 
@@ -411,26 +304,26 @@ class Force:
 
     def statistics(self) -> GatewayStatistics:
         """Give the counters."""
-        if self._kernel is not None and self._kernel_rules and self._kernel.netlink.fileno() >= 0:
-            self._kernel.count(self._kernel_rules.values())
+        if self._kernel is not None and self._set.kernel_rules:
+            self._kernel.look(self._set.kernel_rules.values())
         found = []
-        for choice in self._choices:
+        for choice in self._set.choices:
             name = choice.planned.name
-            if name in self._kernel_rules:
-                found.append(self._kernel_rules[name].statistics())
-            elif name in self._rules:
-                found.append(self._rules[name].counters.statistics(name))
-        ports = tuple(port.statistics() for port in self._ports.values())
+            if name in self._set.kernel_rules:
+                found.append(self._set.kernel_rules[name].statistics())
+            elif name in self._set.running:
+                found.append(self._set.running[name].counters.statistics(name))
+        ports = tuple(port.statistics() for port in self._set.ports.values())
         return GatewayStatistics(rules=tuple(found), ports=ports)
 
     def reasons(self) -> dict[str, str]:
         """Give by rule why this process forwards for it; empty: the kernel does."""
-        return {choice.planned.name: choice.reason for choice in self._choices}
+        return {choice.planned.name: choice.reason for choice in self._set.choices}
 
     def explain(self) -> str:
         """Tell of each rule which path it takes, and why."""
         lines = []
-        for choice in self._choices:
+        for choice in self._set.choices:
             if choice.routes is not None:
                 path = f"by the kernel ({len(choice.routes)} rules of can-gw)"
             elif choice.planned.rule.call is not None:

@@ -12,7 +12,7 @@ from anyio import TASK_STATUS_IGNORED, to_thread
 
 from anycan.exceptions import GatewayError, GatewayRunningError
 from anycan.gateway.force import Force
-from anycan.gateway.presence import ask, find_gateways
+from anycan.gateway.presence import ask, check_name, find_gateways
 from anycan.gateway.report import edges_report, statistics_report
 from anycan.gateway.rule import Rule
 from anycan.gateway.statistics import GatewayStatistics
@@ -89,6 +89,8 @@ class Gateway:
         check_others: bool = True,
     ) -> None:
         self._rules = _checked(rules)
+        if name is not None:
+            check_name(name)
         self._given_name = name
         self.name: Final = name or f"anycan-{os.getpid()}-{next(_numbers)}"
         if missing not in {"raise", "wait"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from anycan.gateway.plan import Choice, PlannedRule
+    from anycan.wire.netlink import NetlinkMessage
     from anycan.wire.netlink_gateway import GatewayRoute
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
@@ -125,6 +127,28 @@ class KernelRule:
         return handled + route.handled, dropped + route.dropped, deleted
 
 
+class SharedNetlink:
+    """A socket that several threads ask by, one at a time."""
+
+    def __init__(self) -> None:
+        self._socket = NetlinkSocket()
+        self._lock = threading.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request would have to wait, or cannot be made any more."""
+        return self._lock.locked() or self._socket.fileno() < 0
+
+    def request(self, message: NetlinkMessage) -> list[NetlinkMessage]:
+        """Ask for something, as :meth:`NetlinkSocket.request`."""
+        with self._lock:
+            return self._socket.request(message)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        self._socket.close()
+
+
 class KernelSide:
     """What a gateway has in the kernel. Its methods ask the kernel, and return when it has done it.
 
@@ -136,7 +160,7 @@ class KernelSide:
     """
 
     def __init__(self, tag: int) -> None:
-        self.netlink = NetlinkSocket()
+        self.netlink = SharedNetlink()
         self._path = KernelPath(tag, self.netlink)
 
     def clear_orphans(self, live_tags: set[int]) -> None:
@@ -188,6 +212,11 @@ class KernelSide:
         for rule in rules:
             rule.note_counts(counts)
 
+    def look(self, rules: Iterable[KernelRule]) -> None:
+        """Take what the kernel has counted, unless that would have to wait."""
+        if not self.netlink.busy:
+            self.count(rules)
+
     def mend(self, rules: Iterable[KernelRule]) -> None:
         """Put back what the kernel has dropped with an interface that has come back since.
 
@@ -209,6 +238,7 @@ class KernelSide:
             self._path.remove([route for route in rule.installed if route.uid not in there])
             rule.note_dropped(there.keys())
             rule.note_installed([*kept, *made])
+            rule.wanted = tuple(routes)
             _LOGGER.info("rule %r: the kernel forwards again", rule.name)
 
     def close(self) -> None:

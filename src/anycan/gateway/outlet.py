@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 64
 _TURN: Final = 8  # batches that are sent before others have their turn
-_LOOK_AGAIN: Final = 0.05  # uvloop forgets who waits when a descriptor has an error
 _FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
 _GONE: Final = frozenset({errno.ENODEV, errno.ENXIO, errno.EBADF})
 _NO_SUCH_FRAMES: Final = frozenset({errno.EINVAL, errno.EMSGSIZE})
@@ -79,7 +78,6 @@ class Outlet:
         self._backlog = Backlog()
         self._pacer = Pacer()
         self._blocked: anyio.Event | None = None
-        self._pollable = False
         self._reason = DropReason.REFUSED  # of what was not sent last
 
     @property
@@ -147,7 +145,6 @@ class Outlet:
             except OSError as error:
                 number = error.errno or 0
         if number in _FULL:
-            self._pollable = number == errno.EAGAIN
             return _WAIT
         if number == errno.ENETDOWN:
             self._reason = DropReason.INTERFACE_DOWN
@@ -167,20 +164,10 @@ class Outlet:
             if not self._backlog:
                 await self._blocked.wait()
             while self._backlog:
-                await self._wait_for_room()
+                # Neither is the descriptor polled: what a full send buffer holds takes the bus some
+                # 30 ms, and of a full queue poll does not tell.
+                await anyio.sleep(self._pacer.delay())
                 self._send_waiting()
-
-    async def _wait_for_room(self) -> None:
-        fd = self._way.fd
-        if fd >= 0 and self._pollable:
-            self._pollable = False
-            with anyio.move_on_after(_LOOK_AGAIN):
-                try:
-                    await anyio.wait_writable(fd)
-                except (OSError, anyio.ClosedResourceError, anyio.BusyResourceError):
-                    await anyio.sleep(self._pacer.delay())
-        else:
-            await anyio.sleep(self._pacer.delay())
 
     def _send_waiting(self) -> None:
         backlog = self._backlog

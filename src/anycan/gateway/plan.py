@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -17,7 +18,7 @@ from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.networks import resolve_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from anycan.gateway.rule import GatewayPort, Rule
     from anycan.wire.netlink_gateway import GatewayRoute
@@ -49,21 +50,26 @@ class PlannedRule:
         return (self.source, *self.destinations)
 
 
-def plan_rules(rules: Iterable[Rule]) -> list[PlannedRule]:
+def plan_rules(rules: Iterable[Rule], known: Iterable[PlannedRule] = ()) -> list[PlannedRule]:
     """Look up the networks of rules, and give each a name of its own.
+
+    Args:
+        rules: The rules.
+        known: Those that are in force: one that stays keeps its name.
 
     Raises:
         GatewayError: Source and destination of a rule are one interface, written in two ways.
         NetworkUnavailableError: There is no such network.
     """
-    names: set[str] = set()
+    rules = list(rules)
+    names = _kept_names(rules, known)
+    taken = set(names.values())
     planned = []
-    for rule in rules:
-        name, number = rule.name, 1
-        while name in names:
-            number += 1
-            name = f"{rule.name} ({number})"
-        names.add(name)
+    for position, rule in enumerate(rules):
+        name = names.get(position, "")
+        if not name:
+            name = next(name for name in _names_of(rule) if name not in taken)
+            taken.add(name)
         one = PlannedRule(
             name, rule, _key_of(rule.source), tuple(_key_of(port) for port in rule.destinations)
         )
@@ -75,6 +81,23 @@ def plan_rules(rules: Iterable[Rule]) -> list[PlannedRule]:
             )
         planned.append(one)
     return planned
+
+
+def _kept_names(rules: Sequence[Rule], known: Iterable[PlannedRule]) -> dict[int, str]:
+    """Give the names of rules that are in force, by their place among the new ones."""
+    names: dict[int, str] = {}
+    for one in known:
+        for position, rule in enumerate(rules):
+            if position not in names and rule == one.rule:
+                names[position] = one.name
+                break
+    return names
+
+
+def _names_of(rule: Rule) -> Iterator[str]:
+    yield rule.name
+    for number in itertools.count(2):
+        yield f"{rule.name} ({number})"
 
 
 def _key_of(port: GatewayPort) -> PortKey:

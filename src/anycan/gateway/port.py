@@ -29,7 +29,7 @@ from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 from anycan.wire.options import VcidOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from anycan.endpoints.pump import AsyncioPump, TrioPump
     from anycan.frame import AnyFrame
@@ -221,6 +221,13 @@ class Port:
                 way.open()
             known = self._outlets[local_echo] = way, Outlet(way)
         return known[1]
+
+    def keep(self, outlets: Collection[Outlet]) -> None:
+        """Close what sends to this interface, but for these."""
+        for echo, (way, outlet) in list(self._outlets.items()):
+            if outlet not in outlets:
+                way.close()
+                del self._outlets[echo]
 
     def outlets(self) -> list[Outlet]:
         """Give all that send to this interface."""

@@ -85,7 +85,7 @@ def claim(name: str) -> Presence:
         GatewayRunningError: A gateway of that name runs already.
         CanOSError: The system refused the sockets.
     """
-    _check_name(name)
+    check_name(name)
     first = zlib.crc32(name.encode()) % MOST_TAGS
     tags = ((first + step) % MOST_TAGS for step in range(MOST_TAGS))
     presence = _claim_abstract(name, tags) if _HAS_ABSTRACT_SOCKETS else _claim_here(name, tags)
@@ -198,7 +198,12 @@ async def _send(client: socket.socket, document: bytes) -> None:
             await anyio.wait_writable(client)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Check the name of a gateway.
+
+    Raises:
+        GatewayError: No gateway can have it.
+    """
     if not _NAME.fullmatch(name):
         raise GatewayError(
             f"a gateway's name is 1 to 60 letters, digits and . _ - such as 'bench-1', not {name!r}"
