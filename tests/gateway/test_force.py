@@ -633,9 +633,7 @@ class TestKernel:
             await until(lambda: len(kernel.routes) == 4)
             kernel.count(handled=3)
             # Counts are not asked for while the thread that mends has the kernel's ear.
-            await until(
-                lambda: [one.forwarded for one in gateway.statistics().rules] == [10, 6]
-            )
+            await until(lambda: [one.forwarded for one in gateway.statistics().rules] == [10, 6])
             kernel.tell()  # nothing more is to be done
             await settled()
         assert kernel.clashes == 0
@@ -702,12 +700,12 @@ class TestKernel:
 
     async def test_replacing_while_it_begins_waits_for_that(
         self, kernel: StandInKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        planned: list[Rule] = []
+
         def plan(rules: Sequence[Rule], known: Sequence[Any]) -> Any:
             planned.extend(rules)
             return plan_rules(rules, known)
-        def plan(rules: Sequence[Rule]) -> Any:
-            planned.extend(rules)
-            return plan_rules(rules)
 
         monkeypatch.setattr(module, "plan_rules", plan)
         hold = kernel.hold[RTM_NEWROUTE] = threading.Event()

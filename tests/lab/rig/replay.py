@@ -87,8 +87,8 @@ def start_guest(arguments: Sequence[str], nodeids: Sequence[str]) -> Guest:
         job = directory / "job.json"
         job.write_text(json.dumps({"arguments": arguments, "nodeids": nodeids}))
         inner = [sys.executable, "-c", _INNER, str(job)]
-        # With one processor a vcan hands frames on in the order in which they were sent. With two, an
-        # emulated one that this machine holds up keeps back what it sent, and is overtaken.
+        # With one processor a vcan hands frames on in the order in which they were sent. With two,
+        # an emulated one that this machine holds up keeps back what it sent, and is overtaken.
         return lab_command(inner, directory, console=True, processors=1)
 
     return Guest(command, lab_environment())
