@@ -65,6 +65,7 @@ _MADE_BY_FUNCTIONS = {
     "anycan.BcmOperation",
     "anycan.BcmStatistics",
     "anycan.BcmTransport",
+    "anycan.CalculatedBitTiming",
     "anycan.CyclicOperation",
     "anycan.CyclicTask",
     "anycan.DestinationStatistics",

@@ -110,11 +110,13 @@ from anycan.routing.stream import FrameSubscription
 from anycan.routing.subscription import Subscription
 from anycan.routing.values import RouterStatistics, RoutingFault, SubscriptionStatistics
 from anycan.sockets.kernel import KernelNetwork, kernel
+from anycan.wire.bit_timing import CalculatedBitTiming, calc_bit_timing
 from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
 from anycan.wire.isotp_address import Address, AddressingMode
 from anycan.wire.log import LogRecord, read_log
 from anycan.wire.netlink_gateway_changes import Crc8Checksum, CrcProfile, XorChecksum
+from anycan.wire.netlink_timing import BitTiming, BitTimingConstants
 from anycan.wire.options import VcidOptions
 
 __all__ = [
@@ -130,6 +132,9 @@ __all__ = [
     "BcmProtocol",
     "BcmStatistics",
     "BcmTransport",
+    "BitTiming",
+    "BitTimingConstants",
+    "CalculatedBitTiming",
     "CanError",
     "CanFilter",
     "CanOSError",
@@ -237,6 +242,7 @@ __all__ = [
     "XlFrame",
     "XorChecksum",
     "byte",
+    "calc_bit_timing",
     "create_bcm_transport",
     "create_isotp_transport",
     "create_raw_transport",

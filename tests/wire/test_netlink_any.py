@@ -27,7 +27,7 @@ from anycan.wire.netlink_gateway import GatewayFlag, GatewayRoute, unpack_route
 from anycan.wire.netlink_gateway_changes import Crc8Checksum, FrameChange, XorChecksum
 from anycan.wire.netlink_link import Link, LinkInfo
 from anycan.wire.netlink_statistics import LinkStatistics
-from anycan.wire.netlink_timing import BIT_TIMING_LIMITS, BitTiming, BitTimingLimits
+from anycan.wire.netlink_timing import BIT_TIMING_LIMITS, BitTiming, BitTimingConstants
 
 EXAMPLES = settings(max_examples=15)
 
@@ -65,7 +65,7 @@ def values(codec: Any) -> strategies.SearchStrategy[Any]:
             found = texts
         case _:
             assert codec is BIT_TIMING_LIMITS
-            found = strategies.builds(BitTimingLimits, texts, *[u32] * 8)
+            found = strategies.builds(BitTimingConstants, texts, *[u32] * 8)
     return found
 
 
@@ -142,7 +142,7 @@ CONTROLLER = Link(
     statistics=LinkStatistics(*range(24)),
     info=LinkInfo(
         "can",
-        CanParameters(BitTiming(500_000), BitTimingLimits("x"), 8_000_000, CanState.BUS_OFF),
+        CanParameters(BitTiming(500_000), BitTimingConstants("x"), 8_000_000, CanState.BUS_OFF),
         CanStatistics(1, 2),
     ),
     other_names=("a", "bc"),

@@ -22,7 +22,7 @@ from anycan.wire.netlink_can import (
 from anycan.wire.netlink_timing import (
     BIT_TIMING_LIMITS,
     BitTiming,
-    BitTimingLimits,
+    BitTimingConstants,
     PulseWidth,
     TransmitterDelay,
 )
@@ -33,7 +33,7 @@ TIMING = BitTiming(500_000, 875, 125, 6, 7, 2, 1, 1)
 TIMING_BYTES = (
     "20a10700 6b030000 7d000000 06000000  07000000 02000000 01000000 01000000"  # 32 bytes
 )
-LIMITS = BitTimingLimits("sja1000", 1, 16, 1, 8, 4, 1, 64, 1)
+LIMITS = BitTimingConstants("sja1000", 1, 16, 1, 8, 4, 1, 64, 1)
 LIMITS_BYTES = (
     "736a6131303030 000000000000000000"  # 16 bytes
     "01000000 10000000 01000000 08000000  04000000 01000000 40000000 01000000"
@@ -157,12 +157,12 @@ def test_a_state_and_a_mode_that_are_newer() -> None:
 
 
 def test_the_name_of_a_controller() -> None:
-    longest = BitTimingLimits("a" * 16)
+    longest = BitTimingConstants("a" * 16)
     assert BIT_TIMING_LIMITS.unpack(BIT_TIMING_LIMITS.pack(longest)) == longest
     for name in ("a" * 17, "\N{POUND SIGN}" * 9, "a\0b"):
         with pytest.raises(ValueError, match=r"^a controller's name has up to 16 bytes"):
-            BIT_TIMING_LIMITS.pack(BitTimingLimits(name))
-    assert BIT_TIMING_LIMITS.unpack(b"a\0b".ljust(48, b"\0")) == BitTimingLimits("a")
+            BIT_TIMING_LIMITS.pack(BitTimingConstants(name))
+    assert BIT_TIMING_LIMITS.unpack(b"a\0b".ljust(48, b"\0")) == BitTimingConstants("a")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from anycan.wire.netlink_can import (
 from anycan.wire.netlink_link import ARPHRD_CAN, Link, LinkFlag, LinkInfo, OperState
 from anycan.wire.netlink_requests import create_vxcan, delete_link, dump_links, get_link
 from anycan.wire.netlink_statistics import LinkStatistics
-from anycan.wire.netlink_timing import BitTiming, BitTimingLimits, TransmitterDelay
+from anycan.wire.netlink_timing import BitTiming, BitTimingConstants, TransmitterDelay
 
 if sys.platform != "linux":
     pytest.skip("netlink is Linux's", allow_module_level=True)
@@ -80,7 +80,7 @@ PARAMETERS = CanParameters(
     restart_ms=100,
     error_counters=CanErrorCounters(130, 7),
     data_bit_timing=BitTiming(2_000_000, 750, 25, 7, 7, 5, 1, 1),
-    data_bit_timing_limits=BitTimingLimits("x" * 16, 1, 32, 1, 16, 16, 1, 32, 1),
+    data_bit_timing_limits=BitTimingConstants("x" * 16, 1, 32, 1, 16, 16, 1, 32, 1),
     termination=120,
     terminations=(0, 120),
     bitrates=(125_000, 500_000),

@@ -107,10 +107,11 @@ class RuleStatistics:
     """What went through a rule since it came into force.
 
     Of a rule without a function, ``received`` is what it dropped itself and what each destination
-    has in its own counts. Of one with a function, it is what it dropped itself, what waits for the
-    function and what that was called with, which ``calls`` counts; what the function gave is
-    ``given``, and that is what each destination has in its counts, but for what was dropped in
-    between.
+    has in its own counts. Of one with a function, each frame received was dropped before, waits for
+    the function, or is one of its ``calls``; and those of them that brought no frame are in
+    ``dropped`` too, as "call failed" or "call gave none". What the function gave is ``given``: that
+    is what each destination has in its counts, but for what no longer was a frame by the rule's
+    changes.
 
     Attributes:
         name: The rule's name.

@@ -27,7 +27,7 @@ from anycan.wire.netlink_timing import (
     PULSE_WIDTH,
     TRANSMITTER_DELAY,
     BitTiming,
-    BitTimingLimits,
+    BitTimingConstants,
     PulseWidth,
     TransmitterDelay,
 )
@@ -159,7 +159,7 @@ class CanParameters:
     """
 
     bit_timing: BitTiming | None = None
-    bit_timing_limits: BitTimingLimits | None = None
+    bit_timing_limits: BitTimingConstants | None = None
     clock: int | None = None
     state: int | None = None
     modes: CanModes | None = None
@@ -167,7 +167,7 @@ class CanParameters:
     restart: int | None = None
     error_counters: CanErrorCounters | None = None
     data_bit_timing: BitTiming | None = None
-    data_bit_timing_limits: BitTimingLimits | None = None
+    data_bit_timing_limits: BitTimingConstants | None = None
     termination: int | None = None
     terminations: tuple[int, ...] | None = None
     bitrates: tuple[int, ...] | None = None
@@ -176,7 +176,7 @@ class CanParameters:
     delay: TransmitterDelay | None = None
     supported_modes: CanSupportedModes | None = None
     xl_bit_timing: BitTiming | None = None
-    xl_bit_timing_limits: BitTimingLimits | None = None
+    xl_bit_timing_limits: BitTimingConstants | None = None
     xl_bitrates: tuple[int, ...] | None = None
     xl_delay: TransmitterDelay | None = None
     pulse_width: PulseWidth | None = None

@@ -19,20 +19,31 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class BitTiming:
-    """A ``struct can_bittiming``.
+    """How a bit on the bus is timed: what an interface has, or is to be set to.
 
     To set it, give either ``bitrate``, and ``sample_point`` and ``sjw`` where the kernel's choice
-    will not do; or ``tq`` and the segments.
+    will not do; or ``tq`` and the segments. What is 0 is left to the kernel. A bit has the time
+    quanta of the three segments, and one before them to synchronize.
 
     Attributes:
-        bitrate: Bits a second.
-        sample_point: In tenths of a percent: 875 is 87.5 %.
-        tq: A time quantum, in nanoseconds.
+        bitrate: The bit rate, in bits a second.
+        sample_point: Where a bit is sampled, between the phase buffer segments, in tenths of a
+            percent of the bit time: 875 is 87.5 %.
+        tq: A time quantum, in whole nanoseconds: ``brp`` periods of the controller's clock.
         prop_seg: The propagation segment, in time quanta.
         phase_seg1: Phase buffer segment 1, in time quanta.
         phase_seg2: Phase buffer segment 2, in time quanta.
-        sjw: The synchronization jump width, in time quanta.
-        brp: What the controller's clock is divided by; told, and never taken.
+        sjw: The synchronization jump width, in time quanta: by how much a bit is made longer or
+            shorter at most, to follow the sender.
+        brp: The bit rate prescaler, which the controller's clock is divided by. It is told by the
+            kernel, and never taken.
+
+    Source: ``linux/can/netlink.h``, ``struct can_bittiming``.
+
+    Example:
+        >>> request = BitTiming(bitrate=500_000, sample_point=800)
+        >>> request.tq, request.brp  # the kernel is to choose
+        (0, 0)
     """
 
     bitrate: int = 0
@@ -46,8 +57,11 @@ class BitTiming:
 
 
 @attrs.frozen
-class BitTimingLimits:
-    """A ``struct can_bittiming_const``: what the controller can be set to.
+class BitTimingConstants:
+    """What a controller's bit timing can be set to: its driver's constants.
+
+    ``ip -details link show`` lists them with the controller's name. The data phase of CAN FD has
+    constants of its own.
 
     Attributes:
         name: The driver's name for the controller, up to 16 bytes.
@@ -56,10 +70,17 @@ class BitTimingLimits:
         tseg1_max: The greatest.
         tseg2_min: The least phase buffer segment 2, in time quanta.
         tseg2_max: The greatest.
-        sjw_max: The greatest synchronization jump width, in time quanta.
+        sjw_max: The greatest synchronization jump width, in time quanta; the least is 1.
         brp_min: The least that the clock is divided by.
         brp_max: The greatest.
-        brp_inc: The step from one to the next.
+        brp_inc: What it is a multiple of.
+
+    Source: ``linux/can/netlink.h``, ``struct can_bittiming_const``.
+
+    Example:
+        >>> mcp2515 = BitTimingConstants("mcp251x", 3, 16, 2, 8, 4, 1, 64, 1)
+        >>> mcp2515.tseg2_max
+        8
     """
 
     name: str = ""
@@ -132,12 +153,12 @@ class PulseWidth:
 
 
 class _Limits:
-    """How :class:`BitTimingLimits` is written: its name has a fixed size."""
+    """How :class:`BitTimingConstants` is written: its name has a fixed size."""
 
     flag: Final = 0
     _layout: Final = Struct("=16s8I")
 
-    def pack(self, value: BitTimingLimits) -> bytes:
+    def pack(self, value: BitTimingConstants) -> bytes:
         """Give the struct's bytes.
 
         Raises:
@@ -149,11 +170,11 @@ class _Limits:
             raise ValueError(f"a controller's name has up to 16 bytes, none of them 0: {name!r}")
         return self._layout.pack(data, *numbers)
 
-    def unpack(self, data: bytes) -> BitTimingLimits:
+    def unpack(self, data: bytes) -> BitTimingConstants:
         """Give what is in the struct."""
         name, *numbers = unpack_struct(self._layout, data)
         text = name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-        return BitTimingLimits(text, *numbers)
+        return BitTimingConstants(text, *numbers)
 
 
 def _numbered(*names: str) -> dict[int, tuple[str, Codec[Any]]]:
