@@ -30,7 +30,7 @@ OUTPUT: Final = {
         r"in the vehicle: 7E0#0322F19000000000\nat the plug: 0C0#0B 7E8#0762F19057564700\n"
         r"signals: 1 passed, kept out: 1 by rate limit\nresponses: 1 passed, kept out: none\n"
         r"requests: 1 passed, kept out: none\n"
-        r"vehicle: 0 read here, and on no list\nplug: \d+ read here, and on no list\n"
+        r"vehicle@user: 0 read here, and on no list\nplug@user: \d+ read here, and on no list\n"
     ),
     "frame_service.py": (
         r"diagnosis: 7E0#3E00\nalarm: 5F0#97\nhighest speed: 3100 rpm\n"

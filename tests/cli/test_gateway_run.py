@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,16 @@ import anyio
 import pytest
 from anyio import TASK_STATUS_IGNORED
 
-from anycan import CanOSError, Frame, Gateway, GatewayPort, Rule, UserNetwork, open_raw
+from anycan import (
+    CanOSError,
+    Frame,
+    Gateway,
+    GatewayPort,
+    Rule,
+    UserNetwork,
+    load_gateway_file,
+    open_raw,
+)
 from anycan.cli import gateway_service, main
 from anycan.cli.gateway_run import run
 
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anyio.abc import TaskStatus
+
+    from anycan import GatewayFile
 
 DEADLINE: Final = 30
 NAME: Final = f"test-{os.getpid()}"
@@ -313,6 +325,119 @@ def test_a_log_of_json(manager: Manager, capsys: pytest.CaptureFixture[str]) -> 
     }
 
 
+class SlowLoading:
+    """Stands for a file whose module takes its time: each load waits until it is let go.
+
+    Args:
+        monkeypatch: Puts it in its place.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_slow = True
+        self.times = 0
+        self._load = load_gateway_file
+        self._entered = threading.Event()
+        self._gate = threading.Event()
+        self._threads: list[threading.Thread] = []
+        monkeypatch.setattr(gateway_service, "load_gateway_file", self._wait)
+
+    def _wait(self, path: Path) -> GatewayFile:
+        self.times += 1
+        self._threads.append(threading.current_thread())
+        if self.is_slow:
+            self._entered.set()
+            self._gate.wait(DEADLINE)
+        return self._load(path)
+
+    async def entered(self) -> None:
+        assert await anyio.to_thread.run_sync(self._entered.wait, DEADLINE)
+
+    def end(self) -> None:
+        self._gate.set()
+        for thread in self._threads:
+            thread.join(DEADLINE)
+
+
+@pytest.fixture
+def loading(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowLoading]:
+    loading = SlowLoading(monkeypatch)
+    yield loading
+    loading.end()
+
+
+@both_back_ends
+@pytest.mark.usefixtures("network")
+def test_the_end_comes_while_it_loads_for_the_first_time(
+    backend: str, manager: Manager, loading: SlowLoading, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def both() -> None:
+        async def service() -> None:
+            assert await run(manager.file, network="user:gateway") == 0
+
+        with anyio.fail_after(DEADLINE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(service)
+                await loading.entered()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    manager.write(HEAD + THERE)
+    anyio.run(both, backend=backend)
+    assert manager.told_so_far() == [{"STOPPING": "1"}]
+    assert logged(capsys) == ["INFO SIGTERM: ending"]
+
+
+@both_back_ends
+def test_sighup_while_it_loads_for_the_first_time_waits(
+    backend: str, manager: Manager, network: UserNetwork, loading: SlowLoading
+) -> None:
+    async def both() -> None:
+        async def service() -> None:
+            assert await run(manager.file, network="user:gateway") == 0
+
+        with anyio.fail_after(DEADLINE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(service)
+                await loading.entered()
+                os.kill(os.getpid(), signal.SIGHUP)
+                loading.is_slow = False
+                loading.end()
+                assert "READY" in await manager.told()
+                assert "RELOADING" in await manager.told()
+                assert "READY" in await manager.told()
+                assert await pass_through(network, 1) == [1]
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    manager.write(HEAD + THERE)
+    anyio.run(both, backend=backend)
+    assert loading.times == 2
+
+
+@both_back_ends
+def test_the_end_comes_while_it_loads_anew(
+    backend: str,
+    manager: Manager,
+    network: UserNetwork,
+    loading: SlowLoading,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def act() -> None:
+        assert await pass_through(network, 1) == [1]
+        loading.is_slow = True
+        os.kill(os.getpid(), signal.SIGHUP)
+        await loading.entered()
+        assert "RELOADING" in await manager.told()
+        assert await pass_through(network, 2) == [2]
+
+    loading.is_slow = False
+    manager.write(HEAD + THERE)
+    serve(manager, act, backend=backend)
+    assert logged(capsys)[-3:] == [
+        f"INFO SIGHUP: loading {manager.file}",
+        "INFO SIGTERM: ending",
+        "INFO there: 2 received, 2 forwarded",
+    ]
+
+
 @both_back_ends
 @pytest.mark.usefixtures("network")
 def test_what_goes_wrong_on_the_way_ends_it(
@@ -418,3 +543,22 @@ def test_a_process_of_its_own(manager: Manager) -> None:
     assert (process.returncode, out) == (0, "")
     assert "WARNING" in err
     assert err.endswith("nocan0 -> nocan1: 0 received, 0 forwarded\n")
+
+
+def test_a_process_ends_though_a_module_does_not(manager: Manager) -> None:
+    module = "import threading\nprint('here', flush=True)\nthreading.Event().wait()\n"
+    (manager.file.parent / "endless_door.py").write_text(module)
+    manager.write(f'{HEAD}{THERE}call = "endless_door:f"\n')
+    process = subprocess.Popen(  # noqa: S603 - a test's own words
+        [sys.executable, "-m", "anycan.cli", "gateway", "run", str(manager.file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert STAMP.sub("", err) == "INFO SIGTERM: ending\n"

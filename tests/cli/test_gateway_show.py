@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from anycan import Frame, Gateway, GatewayPort, Rule, UserNetwork, open_raw, read_gateway
-from anycan.cli import gateway_show, main
+from anycan.cli import gateway_report, gateway_show, main
 from anycan.cli.gateway_show import show
 from anycan.cli.gateway_table import GatewayTable
 
@@ -99,7 +99,7 @@ class Looks:
         self._times = times
         self._seen = anyio.Event()
         self._read = read_gateway
-        monkeypatch.setattr(gateway_show, "read_gateway", self._look)
+        monkeypatch.setattr(gateway_report, "read_gateway", self._look)
 
     async def _look(self, name: str) -> dict[str, Any]:
         if not self._times:

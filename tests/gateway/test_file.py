@@ -436,7 +436,7 @@ def test_wrong_values(text: str, message: str, tmp_path: Path) -> None:
         ),
         (
             '[[rule]]\nsource = "can0"\ndestination = ["can1", "can0"]',
-            ["2: rule 'can0 -> can1, can0': can0 is both source and destination"],
+            ["3: rule 'can0 -> can1, can0': can0 is both source and destination"],
         ),
         ('[[rule]]\nsource = "can0"\ndestination = []', ["3: rule 'can0 -> ': it has no dest"]),
         ("[[rule]\n", ["1: this is not TOML: "]),
@@ -501,14 +501,100 @@ def test_what_wrong_defaults_bring_is_not_told(tmp_path: Path) -> None:
     assert mistakes(tmp_path, text) == ["6: changes_only: expected true or false, not 1"]
 
 
-def test_a_mistake_of_defaults_and_rule_together(tmp_path: Path) -> None:
-    text = f"{HEAD}[defaults]\nrefresh = 1\n"
+@pytest.mark.parametrize(
+    ("default", "message"),
+    [
+        ("capacity = 0", "capacity is a number of frames, 1 or more, not 0"),
+        ("refresh = -1", "refresh is a time in seconds, 0 to 86400, not -1"),
+        ("minimum_interval = nan", "minimum_interval is a time in seconds, 0 to 86400, not nan"),
+    ],
+)
+def test_a_wrong_default_is_told_once(default: str, message: str, tmp_path: Path) -> None:
+    text = f"[defaults]\nlocal_echo = false\n{default}\n{HEAD}{HEAD}call_capacity = 0\n"
+    assert mistakes(tmp_path, text) == [
+        f"3: {message}",
+        "10: rule 'can0 -> can1': call_capacity is a number of frames, 1 or more, not 0",
+    ]
+
+
+def test_a_default_that_some_rules_cannot_have_is_told_once(tmp_path: Path) -> None:
+    text = (
+        f"[defaults]\nrefresh = 5\n{HEAD}changes_only = true\n"
+        f'{HEAD}name = "one"\n{HEAD}name = "two"\ncapacity = 0\n'
+    )
     assert mistakes(tmp_path, text) == [
         (
-            "1: rule 'can0 -> can1': refresh says how often an unchanged frame is forwarded: it"
-            " needs changes_only"
-        )
+            "2: rule 'one': refresh says how often an unchanged frame is forwarded: it needs"
+            " changes_only"
+        ),
+        "15: rule 'two': capacity is a number of frames, 1 or more, not 0",
     ]
+
+
+def test_a_rule_takes_a_needed_default_back(tmp_path: Path) -> None:
+    text = f"[defaults]\nrefresh = 5\nchanges_only = true\n{HEAD}changes_only = false\n"
+    (told,) = mistakes(tmp_path, text)
+    assert told.startswith("7: rule 'can0 -> can1': refresh says how often")
+
+
+def test_no_key_is_looked_for_in_names(tmp_path: Path) -> None:
+    text = """\
+[[rule]]
+name = "driver's source"
+source = "capacity"
+destination = "refresh"
+filter = "100:7FF"
+capacity = 0
+call_capacity = 0
+checksums = [
+    {kind = "xor", first = 0, last = 1, result = 2},
+    {kind = "xor", first = 0, last = 1, result = 3},
+]
+"""
+    beginning = 'rule "driver\'s source": '
+    assert mistakes(tmp_path, text) == [
+        f"6: {beginning}capacity is a number of frames, 1 or more, not 0",
+        f"7: {beginning}call_capacity is a number of frames, 1 or more, not 0",
+        f"8: {beginning}it has more than one XorChecksum, and a frame is given one",
+    ]
+
+
+def test_no_key_is_looked_for_in_quoted_text(tmp_path: Path) -> None:
+    text = f"""{HEAD}[rule.active]
+end = 22:00:00
+start = "the driver's end"
+"""
+    (told,) = mistakes(tmp_path, text)
+    assert told.startswith("4: active: a time window begins and ends at a time of day")
+
+
+@pytest.mark.parametrize("name", ["a\\nb", "\\u001b[2J"])
+def test_a_name_of_several_lines(name: str, tmp_path: Path) -> None:
+    text = f'[[rule]]\nsource = "can0"\ndestination = "can1"\nname = "{name}"\ncapacity = 0\n'
+    told = [one.split(": ") for one in mistakes(tmp_path, text)]
+    assert [(one[0], one[2].split()[0]) for one in told] == [("4", "a"), ("5", "capacity")]
+
+
+def test_an_interface_twice(tmp_path: Path) -> None:
+    text = '[[rule]]\nname = "x"\nsource = "can0"\ndestination = ["can1", "can1"]\n'
+    assert mistakes(tmp_path, text) == ["4: rule 'x': can1 is a destination twice"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"), [(b"[[rule]]\n\nx = 1", 1), (b'name = "\xff', 1), (b"# a\n\xff", 2)]
+)
+def test_a_byte_order_mark(content: bytes, line: int, tmp_path: Path) -> None:
+    path = tmp_path / "door.toml"
+    lines = []
+    for mark in (b"", b"\xef\xbb\xbf"):
+        path.write_bytes(mark + content)
+        with pytest.raises(GatewayFileError) as caught:
+            load_gateway_file(path)
+        lines.append((caught.value.line, str(caught.value)))
+    assert lines[0] == lines[1]
+    assert lines[0][0] == line
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD.encode())
+    assert load_gateway_file(path).rules[0].name == "can0 -> can1"
 
 
 def test_the_file_name_is_no_name_of_a_gateway(tmp_path: Path) -> None:

@@ -579,10 +579,19 @@ class TestKernel:
             await gateway.run()
         assert kernel.routes == []
 
-    async def test_refused_for_another_reason_it_does_not_run(self, kernel: StandInKernel) -> None:
+    async def test_refused_for_another_reason_this_process_forwards(
+        self, kernel: StandInKernel
+    ) -> None:
         kernel.refuse[RTM_NEWROUTE] = 3, CanOSError(errno.ENOMEM, "no memory")
         gateway = Gateway([rule(kernel, "a", "b"), rule(kernel, "c", "d")])
-        with pytest.raises(CanOSError, match="no memory"):
+        async with running(gateway):
+            assert kernel.routes == []
+            assert "c > d: by this process, since no memory" in gateway.explain()
+
+    async def test_refused_what_is_required_it_does_not_run(self, kernel: StandInKernel) -> None:
+        kernel.refuse[RTM_NEWROUTE] = 3, CanOSError(errno.ENOMEM, "no memory")
+        gateway = Gateway([rule(kernel, "a", "b"), rule(kernel, "c", "d", offload="require")])
+        with anyio.fail_after(5), pytest.raises(OffloadError, match="no memory"):
             await gateway.run()
         assert kernel.routes == []
 
@@ -646,7 +655,7 @@ class TestKernel:
             kernel.refuse[RTM_NEWROUTE] = 0, CanOSError(errno.ENOMEM, "no memory")
             kernel.routes.clear()
             kernel.tell()
-            await until(lambda: "the kernel's rules could not be put back: " in caplog.text)
+            await until(lambda: "the kernel does not take it back: no memory" in caplog.text)
             kernel.refuse.clear()
             kernel.tell()
             await until(lambda: len(kernel.routes) == 2)

@@ -173,6 +173,7 @@ class TestGateways:
 
         monkeypatch.setattr(neighbours, "find_gateways", lambda: [(tag, "x") for tag in answers])
         monkeypatch.setattr(neighbours, "process_of", lambda tag, _: 10**9 + tag)
+        monkeypatch.setattr(neighbours, "is_trusted", lambda *_: True)
         monkeypatch.setattr(neighbours, "ask", ask)
         return answers
 
@@ -181,6 +182,27 @@ class TestGateways:
         (found,) = other_edges(2, None)
         label = "process 1000000001 (gateway 'x')"
         assert found == edge("a", "b", "gateway 1", label=label)
+
+    def test_another_users_is_not_asked(
+        self,
+        others: dict[int, Any],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        others[1] = AssertionError("it was asked")
+        monkeypatch.setattr(neighbours, "is_trusted", lambda *_: False)
+        assert other_edges(None, None) == []
+        assert "is another user's: it is not asked what it forwards" in caplog.text
+
+    def test_who_runs_is_not_known(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def refuse() -> None:
+            raise CanOSError(errno.EACCES, "which gateways run is not known")
+
+        monkeypatch.setattr(neighbours, "find_gateways", refuse)
+        assert other_edges(None, None) == []
+        assert "whether frames come back is not known: which gateways run" in caplog.text
 
     def test_those_of_this_process_are_not_asked(
         self, others: dict[int, Any], monkeypatch: pytest.MonkeyPatch

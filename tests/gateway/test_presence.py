@@ -129,7 +129,8 @@ def test_the_list_of_sockets_is_read_with_care(
     monkeypatch.setattr(module, "_HAS_ABSTRACT_SOCKETS", True)
     assert find_gateways() == [(0x00A, "bench.1_x"), (0x00B, "n" * 60), (0xFFF, "b")]
     monkeypatch.setattr(module, "_LIST", tmp_path / "none")
-    assert find_gateways() == []
+    with pytest.raises(CanOSError, match="which gateways run is not known"):
+        find_gateways()
 
 
 # Names and tags.

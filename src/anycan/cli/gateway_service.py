@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import signal
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import attrs
-from anyio import to_thread
 
 from anycan import CanError, Gateway, GatewayFileError, GatewayPort, load_gateway_file
 from anycan.cli.common import counted, error_text, leaves_of
 from anycan.cli.gateway_check import mistakes_of
+from anycan.cli.gateway_signals import Orders, open_orders
+from anycan.cli.gateway_thread import run_in_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,9 +53,14 @@ class GatewayService:
         Returns:
             Whether it has been told to end; else it could not begin or go on, and has logged why.
         """
-        file = await self._load()
-        if file is None:
-            return False
+        async with open_orders() as orders:  # before anything else: signals that come early wait
+            file = await orders.unless_ended(self._load)
+            if orders.end is not None:
+                self._tell_end(orders.end)
+                return True
+            return file is not None and await self._run(file, orders)
+
+    async def _run(self, file: GatewayFile, orders: Orders) -> bool:
         gateway = Gateway(
             self._rules_of(file),
             name=file.name,
@@ -62,7 +69,7 @@ class GatewayService:
         )
         failures: list[BaseException] = []
         try:
-            await self._forward(gateway, file)
+            await self._forward(gateway, file, orders)
         except* (CanError, OSError) as group:
             failures = list(leaves_of(group))
         for text in dict.fromkeys(error_text(failure) for failure in failures):
@@ -71,27 +78,25 @@ class GatewayService:
             _LOGGER.info("%s", line)
         return not failures
 
-    async def _forward(self, gateway: Gateway, file: GatewayFile) -> None:
-        # A signal that comes early waits.
-        with anyio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
-            async with anyio.create_task_group() as tasks:
-                await tasks.start(gateway.run)
-                self._tell_ready(gateway)
-                tasks.start_soon(self._notifier.keep_watchdog)
-                async for number in signals:
-                    if number != signal.SIGHUP:
-                        break
-                    file = await self._reload(gateway, file)
-                _LOGGER.info("%s: ending", signal.Signals(number).name)
-                self._notifier.stopping()
-                gateway.stop()
-                tasks.cancel_scope.cancel()
+    async def _forward(self, gateway: Gateway, file: GatewayFile, orders: Orders) -> None:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(gateway.run)
+            self._tell_ready(gateway)
+            tasks.start_soon(self._notifier.keep_watchdog)
+            while (number := await orders.next()) == signal.SIGHUP:
+                file = await self._reload(gateway, file, orders)
+            self._tell_end(number)
+            gateway.stop()
+            tasks.cancel_scope.cancel()
 
-    async def _reload(self, gateway: Gateway, file: GatewayFile) -> GatewayFile:
+    async def _reload(self, gateway: Gateway, file: GatewayFile, orders: Orders) -> GatewayFile:
         """Load the file anew; give what it says, or what it said where that is wrong."""
         _LOGGER.info("SIGHUP: loading %s", self._path)
         self._notifier.reloading()
-        new = await self._load()
+        # A module that the file names may take any time to import.
+        new = await orders.unless_ended(self._load)
+        if orders.end is not None:
+            return file
         try:
             if new is not None:
                 await gateway.replace(self._rules_of(new))
@@ -110,13 +115,17 @@ class GatewayService:
     async def _load(self) -> GatewayFile | None:
         """Give what the file says; None: it is wrong, which has been logged."""
         try:
-            return await to_thread.run_sync(load_gateway_file, self._path)
+            return await run_in_daemon(partial(load_gateway_file, self._path))
         except GatewayFileError as error:
             for mistake in mistakes_of(error):
                 _LOGGER.error("%s", mistake)  # noqa: TRY400 - as above
         except OSError as error:
             _LOGGER.error("%s", error_text(error))  # noqa: TRY400 - as above
         return None
+
+    def _tell_end(self, number: signal.Signals) -> None:
+        _LOGGER.info("%s: ending", number.name)
+        self._notifier.stopping()
 
     def _rules_of(self, file: GatewayFile) -> Iterable[Rule]:
         if self._network is None:

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
 
-from anycan import CanError, list_gateways, read_gateway
+from anycan import CanError, list_gateways
 from anycan.cli.common import POSITIVE, UsageError, emit
+from anycan.cli.gateway_report import read_report
 from anycan.cli.gateway_table import GatewayTable
 
 _PIPED: Final = 160  # columns, where there is no terminal
@@ -52,7 +53,7 @@ async def _the_only_one() -> str:
 
 async def _print_lines(name: str, *, once: bool, interval: float) -> None:
     while True:
-        report = await read_gateway(name)
+        report = await read_report(name)
         report.pop("edges", None)  # is for other gateways
         emit(f"{json.dumps(report)}\n")
         if once:
@@ -61,18 +62,18 @@ async def _print_lines(name: str, *, once: bool, interval: float) -> None:
 
 
 async def _draw(name: str, console: Console, *, once: bool, interval: float) -> None:
-    table = GatewayTable(await read_gateway(name))
+    table = GatewayTable(await read_report(name))
     if not console.is_terminal:
         console.width = max(console.width, _PIPED)
     if once or not console.is_terminal:
         console.print(table.picture(console.width))
         while not once:
             await anyio.sleep(interval)
-            table.update(await read_gateway(name))
+            table.update(await read_report(name))
             console.print(table.picture(console.width))
         return
     with Live(table.picture(console.width), console=console, auto_refresh=False) as live:
         while True:
             await anyio.sleep(interval)
-            table.update(await read_gateway(name))
+            table.update(await read_report(name))
             live.update(table.picture(console.width), refresh=True)

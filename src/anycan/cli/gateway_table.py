@@ -12,6 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from anycan.cli.gateway_report import printable
+
 Report: TypeAlias = Mapping[str, Any]
 
 _COUNTED: Final = ("received", "forwarded", "dropped")
@@ -52,7 +54,8 @@ class GatewayTable:
     """Makes pictures of a gateway.
 
     Args:
-        report: What it tells of itself, as :func:`anycan.read_gateway` gives it.
+        report: What it tells of itself, as
+            :func:`~anycan.cli.gateway_report.read_report` gives it.
     """
 
     def __init__(self, report: Report) -> None:
@@ -76,7 +79,7 @@ class GatewayTable:
         report = self._report
         running = timedelta(seconds=int(report["seconds"]))
         title = f"gateway {report['gateway']}, process {report['process']}, running {running}"
-        parts: list[RenderableType] = [self._rules(Text(title), width)]
+        parts: list[RenderableType] = [self._rules(_shown(title), width)]
         if report["ports"]:
             parts.append(_ports(report["ports"]))
         return Group(*parts)
@@ -98,7 +101,7 @@ class GatewayTable:
                 for one in rule["destinations"]:
                     rows += (_destination(one), *_dropped(one["dropped"], "    "))
             for cells in rows:
-                table.add_row(*(Text(cells.get(str(column.header), "")) for column in columns))
+                table.add_row(*(_shown(cells.get(str(column.header), "")) for column in columns))
         return table
 
     def _rule(self, rule: Report) -> dict[str, str]:
@@ -140,9 +143,13 @@ def _ports(ports: list[Report]) -> Table:
     names = [Column(name.replace("_", " "), justify="right") for name in numbers]
     table = Table(Column("interface"), Column("state"), *names, box=SIMPLE_HEAD)
     for port in ports:
-        state = Text(port["state"], style="" if port["state"] == "up" else "bold red")
-        table.add_row(Text(port["interface"]), state, *(f"{port[name]:,}" for name in numbers))
+        state = _shown(port["state"], style="" if port["state"] == "up" else "bold red")
+        table.add_row(_shown(port["interface"]), state, *(f"{port[name]:,}" for name in numbers))
     return table
+
+
+def _shown(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style)
 
 
 def _duration(seconds: float | None) -> str:

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from itertools import count, islice
 from typing import TYPE_CHECKING, Protocol
 
+from anycan.gateway.identifiers import identifiers
 from anycan.gateway.reasons import DropReason
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class _LatestPerIdentifier:
         return iter(self._entries.values())
 
     def append(self, entry: Entry) -> None:
-        key = entry[1][:4]
+        key = identifiers[entry[1][:5]]
         if self._entries.pop(key, None) is not None:
             self.counters.drop(DropReason.SUPERSEDED)
         elif len(self._entries) >= self._capacity:

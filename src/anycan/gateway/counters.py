@@ -80,9 +80,10 @@ class RuleCounters:
         given: Frames that its function gave.
         waiting: Frames that wait for its function.
         routes: What became of the rest, by destination.
+        past: What the kernel has counted for the rule before.
     """
 
-    __slots__ = ("calls", "dropped", "given", "received", "routes", "rule", "waiting")
+    __slots__ = ("calls", "dropped", "given", "past", "received", "routes", "rule", "waiting")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -90,6 +91,7 @@ class RuleCounters:
         self.calls = 0
         self.given = 0
         self.waiting = 0
+        self.past: RuleStatistics | None = None
         self.dropped: Counter[DropReason] = Counter()
         self.routes = [RouteCounters(str(port)) for port in rule.destinations]
 
@@ -100,7 +102,7 @@ class RuleCounters:
     def statistics(self, name: str) -> RuleStatistics:
         """Give the counters as users see them."""
         buckets = [sum(counts) for counts in zip(*(r.latency for r in self.routes), strict=True)]
-        return RuleStatistics(
+        found = RuleStatistics(
             name=name,
             path="bytes" if self.rule.call is None else "call",
             received=self.received,
@@ -111,3 +113,4 @@ class RuleCounters:
             destinations=tuple(route.statistics() for route in self.routes),
             latency=LatencyHistogram(tuple(buckets)),
         )
+        return found.after(self.past)

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import re
 import tomllib
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import attrs
 
-from anycan.exceptions import GatewayError, GatewayFileError
-from anycan.gateway.file_places import Place, Problem, WrongValueError, choice_of, read_text
-from anycan.gateway.file_rule import OF_EACH_RULE, rule_readers
-from anycan.gateway.rule import Rule
+from anycan.exceptions import GatewayFileError
+from anycan.gateway.file_places import Place, Problem, choice_of, read_text
+from anycan.gateway.file_rules import RuleReader
 from anycan.gateway.toml_lines import lines_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from anycan.gateway.file_rule import Reader
+    from anycan.gateway.rule import Rule
 
 Missing = Literal["raise", "wait"]
 
 # What may be a socket's name, for others to find the gateway by.
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,60}")
 _LETTERS: Final = "1 to 60 letters (A to Z, a to z), digits and . _ -"
-_NEEDED: Final = ("source", "destination")
 _SYNTAX: Final = re.compile(r"(?s)(?P<message>.*) \(at (?:line (?P<line>\d+),.*|end of document)\)")
 
 
@@ -87,11 +84,13 @@ def load_gateway_file(path: str | os.PathLike[str]) -> GatewayFile:
 
 def _decoded(content: bytes, path: Path) -> str:
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # some editors put a byte order mark before the text
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        # Where it is, it says of what it has: that is the content without the mark.
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
         raise GatewayFileError(
-            f"expected UTF-8, as TOML is written in, not the byte 0x{content[error.start]:02X}",
+            f"expected UTF-8, as TOML is written in, not the byte 0x{byte:02X}",
             str(path),
             line,
         ) from None
@@ -120,8 +119,7 @@ def _error_of(problems: Sequence[Problem], text: str, path: Path) -> GatewayFile
 
 def _read(document: Place, path: Path) -> GatewayFile | None:
     """Give what a file says; None: it says something wrong, which has been noted."""
-    readers = rule_readers(path.resolve().parent)
-    rules = _RuleReader(readers, document)
+    rules = RuleReader(path.resolve().parent, document)
     given = document.right_fields(
         {
             "name": _read_name,
@@ -150,55 +148,3 @@ def _read_name(place: Place) -> str:
     if not _NAME.fullmatch(read_text(place)):
         place.expect(f"a name of {_LETTERS}")
     return str(place.value)
-
-
-class _RuleReader:
-    """Reads rules, with what the table ``defaults`` says for all of them.
-
-    Args:
-        readers: By key, what reads a value of a rule.
-        document: The file.
-    """
-
-    def __init__(self, readers: Mapping[str, Reader], document: Place) -> None:
-        self._readers = readers
-        self._defaults: dict[str, Any] = {}
-        self._are_known = "defaults" not in document.value
-        if "defaults" in document.value:
-            self._read_defaults(document.inner("defaults"))
-
-    def _read_defaults(self, place: Place) -> None:
-        optional = {key: one for key, one in self._readers.items() if key not in OF_EACH_RULE}
-        with suppress(WrongValueError):
-            self._defaults = place.right_fields(optional)
-            self._are_known = _are_all_of(self._defaults, place, optional)
-
-    def defaults(self, _place: Place) -> dict[str, Any]:
-        """Give what was read before anything else."""
-        return self._defaults
-
-    def read(self, place: Place) -> tuple[Rule, ...]:
-        """Read all rules."""
-        if not isinstance(place.value, list):
-            place.refuse('rule: expected "[[rule]]", with two brackets on each side')
-        return place.each(self._read_rule, "tables")
-
-    def _read_rule(self, place: Place) -> Rule:
-        """Read a rule; what is wrong with it, while the rest of it is right, is noted, too."""
-        given = place.right_fields(self._readers, needed=_NEEDED)
-        is_known = self._are_known and _are_all_of(given, place, self._readers)
-        if not is_known or not given.keys() >= set(_NEEDED):
-            raise WrongValueError
-        while True:
-            try:
-                return Rule(**{**self._defaults, **given})
-            except GatewayError as error:
-                named = place.note_where_named(str(error))
-                if named is None or named in OF_EACH_RULE:
-                    raise WrongValueError from None
-                del given[named]  # and look what else is wrong
-
-
-def _are_all_of(found: Mapping[str, Any], place: Place, readers: Mapping[str, Reader]) -> bool:
-    """Tell whether all of a table's values were right, but for those of unknown keys."""
-    return set(place.value) & set(readers) == set(found)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 
-_WORD: Final = re.compile(r"'[^']*'|\w+")  # what is quoted is no key
+# What is quoted is no key; text is, as repr() gives it, in either kind of marks.
+_WORD: Final = re.compile(
+    r"""(?<!\w)b?'(?:[^'\\]|\\.)*'|(?<!\w)b?"(?:[^"\\]|\\.)*"|\w+""",
+)
 _HEX: Final = re.compile(r"0[xX][0-9A-Fa-f]+")
 _MOST_CHARACTERS: Final = 60
 _MOST_BITS: Final = 64
@@ -102,30 +105,19 @@ class Place:
             self.refuse_where_named(f"{self.key}: {error}")
 
     def refuse_where_named(self, message: str) -> NoReturn:
-        """Note that something is wrong in a table, and give it up.
+        """Note that something is wrong in a table, at its first key that a message names.
 
-        Args:
-            message: As :meth:`note_where_named` has it.
-
-        Raises:
-            WrongValueError: Always.
-        """
-        self.note_where_named(message)
-        raise WrongValueError
-
-    def note_where_named(self, message: str) -> str | None:
-        """Note that something is wrong in a table, at its first key that the message names.
+        Where it names none, the table is noted.
 
         Args:
             message: What is wrong; what it quotes is not looked at.
 
-        Returns:
-            The key; None: it names none, and the table is noted.
+        Raises:
+            WrongValueError: Always.
         """
         words = _WORD.findall(message) if isinstance(self.value, dict) else []
         named = next((word for word in words if word in self.value), None)
-        (self if named is None else self.inner(named)).note(message)
-        return named
+        (self if named is None else self.inner(named)).refuse(message)
 
     def each(self, read: Callable[[Place], _Value], expected: str) -> tuple[_Value, ...]:
         """Read the elements of an array, or the only one without an array around it.

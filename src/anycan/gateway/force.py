@@ -13,6 +13,7 @@ from anyio import to_thread
 from anycan.exceptions import (
     CanOSError,
     CanPermissionError,
+    GatewayError,
     GatewayLoopError,
     OffloadError,
     ProtocolUnavailableError,
@@ -28,7 +29,7 @@ from anycan.gateway.plan import (
     edges_of,
     plan_rules,
 )
-from anycan.gateway.presence import Presence, claim, find_gateways
+from anycan.gateway.presence import Presence, claim
 from anycan.gateway.rule_set import RuleSet
 from anycan.gateway.statistics import GatewayStatistics
 from anycan.sockets.kernel import KernelNetwork
@@ -131,8 +132,7 @@ class Force:
             except CanOSError as error:
                 self._kernel_refusal = error.strerror or str(error)
                 return
-            live = {tag for tag, _ in find_gateways()} | {self._presence.tag}
-            await to_thread.run_sync(self._kernel.clear_orphans, live)
+            await to_thread.run_sync(self._kernel.clear_orphans)
 
     def _close(self) -> None:
         self._set.close()
@@ -166,24 +166,27 @@ class Force:
         self._start_tasks()
         await self._check_circles(choices)
         kernel_rules = self._set.new_kernel_rules(choices)
+        installed_ns = 0
         if kernel_rules and self._kernel is not None:
             try:
-                await to_thread.run_sync(self._kernel.install, kernel_rules)
-            except (CanPermissionError, ProtocolUnavailableError) as error:
+                installed_ns = await to_thread.run_sync(self._kernel.install, kernel_rules)
+            except (CanOSError, GatewayError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
                 required = [one for one in kernel_rules if one.planned.rule.offload == "require"]
                 if required:
                     raise OffloadError(
-                        f"rule {required[0].name!r} requires the kernel's path: {error.strerror}"
+                        f"rule {required[0].name!r} requires the kernel's path: {reason}"
                     ) from error
-                self._kernel_refusal = error.strerror or str(error)
-                choices = self._choose(planned)
+                choices = self._choose(planned, reason)
+                if isinstance(error, CanPermissionError | ProtocolUnavailableError):
+                    self._kernel_refusal = reason  # and will refuse the next time
                 await self._check_circles(choices)
                 kernel_rules = []
-        await self._set.change(choices, kernel_rules, self._kernel)
+        await self._set.change(choices, kernel_rules, self._kernel, installed_ns)
         self._start_tasks()
 
-    def _choose(self, planned: Sequence[PlannedRule]) -> list[Choice]:
-        refusal = self._kernel_refusal
+    def _choose(self, planned: Sequence[PlannedRule], refusal: str = "") -> list[Choice]:
+        refusal = refusal or self._kernel_refusal
         if self._kernel is None and not refusal:
             refusal = "it is on a user-space network"
         return choose_paths(planned, refusal)
@@ -206,11 +209,10 @@ class Force:
         others: list[Edge] = []
         if self._check_others:
             others = [edge for force in _running if force is not self for edge in force.edges()]
-            if self._presence is not None and self._kernel is not None:
-                others += await to_thread.run_sync(
-                    other_edges, self._presence.tag, self._kernel.netlink
-                )
-        path = find_loop(own, others)
+            if self._presence is not None:
+                netlink = None if self._kernel is None else self._kernel.netlink
+                others += await to_thread.run_sync(other_edges, self._presence.tag, netlink)
+        path = await to_thread.run_sync(find_loop, own, others)
         if path is not None:
             stations = (*(edge.source[1] for edge in path), path[-1].destination[1])
             raise GatewayLoopError(explain_loop(path), stations)
@@ -264,11 +266,10 @@ class Force:
         while True:
             await self._lost.wait()
             self._lost = anyio.Event()
-            while not all(port.is_open for port in self._set.ports.values()):
+            while not all(port.is_settled for port in self._set.ports.values()):
                 await anyio.sleep(_LOOK_AGAIN)
                 for port in list(self._set.ports.values()):
-                    if not port.is_open:
-                        port.try_to_open()
+                    port.settle()
 
     async def _watch_kernel(self) -> None:
         """Put rules back into the kernel, which drops them with their interfaces."""

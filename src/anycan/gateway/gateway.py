@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from anyio import TASK_STATUS_IGNORED, to_thread
@@ -18,8 +20,6 @@ from anycan.gateway.rule import Rule
 from anycan.gateway.statistics import GatewayStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from anyio.abc import TaskStatus
 
 _numbers: Final = itertools.count(1)
@@ -92,7 +92,9 @@ class Gateway:
         if name is not None:
             check_name(name)
         self._given_name = name
-        self.name: Final = name or f"anycan-{os.getpid()}-{next(_numbers)}"
+        # Process numbers are not enough: containers of one network may have the same ones.
+        own = f"anycan-{os.getpid()}-{next(_numbers)}-{secrets.token_hex(3)}"
+        self.name: Final = own if name is None else name
         if missing not in {"raise", "wait"}:
             raise GatewayError(f'missing is "raise" or "wait", not {missing!r}')
         self._missing_allowed = missing == "wait"
@@ -195,6 +197,9 @@ class Gateway:
 def _checked(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     if isinstance(rules, Rule):
         return (rules,)
+    given: object = rules
+    if not isinstance(given, Iterable):
+        raise GatewayError(f"a gateway has rules, not {given!r}")
     found = tuple(rules)
     for position, one in enumerate(found):
         if not isinstance(one, Rule):

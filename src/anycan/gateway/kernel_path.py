@@ -18,7 +18,7 @@ from anycan.wire.netlink_attributes import MalformedMessageError
 from anycan.wire.netlink_gateway import add_route, delete_route, dump_routes, unpack_route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
 
     from anycan.wire.netlink import NetlinkMessage
@@ -153,14 +153,15 @@ class KernelPath:
         found = self.counts()
         return [route for uid, route in self._installed.items() if uid not in found]
 
-    def remove_orphans(self, live_tags: AbstractSet[int]) -> int:
+    def remove_orphans(self, live_tags: Callable[[], AbstractSet[int]]) -> int:
         """Remove the rules of gateways that do not run any more, and no others.
 
         Rules without a ``uid`` of anycan's are never touched. Of this gateway's own tag those are
         removed that it has not installed itself.
 
         Args:
-            live_tags: The tags of the gateways that run (:func:`find_gateways`).
+            live_tags: Gives the tags of the gateways that run (:func:`find_gateways`). It is asked
+                after the kernel, so that one that begins meanwhile keeps its rules.
 
         Returns:
             How many there were.
@@ -200,14 +201,16 @@ class KernelPath:
             if error.errno not in _GONE:
                 raise
 
-    def _remove_left_behind(self, live_tags: AbstractSet[int] | None) -> int:
+    def _remove_left_behind(self, live_tags: Callable[[], AbstractSet[int]] | None) -> int:
         """Remove rules of tags that are not live, and of one's own; None: of one's own alone."""
+        found = self._dump()
+        live = None if live_tags is None else live_tags()
         count = 0
-        for route in self._dump():
+        for route in found:
             tag = tag_of(route.uid)
             if tag is None or route.uid in self._installed:
                 continue
-            if tag == self._tag or (live_tags is not None and tag not in live_tags):
+            if tag == self._tag or (live is not None and tag not in live):
                 self._delete(route)
                 count += 1
         self._is_clean = True

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from anycan.exceptions import CanOSError
+from anycan.exceptions import CanOSError, GatewayError
 from anycan.gateway.kernel_path import KernelPath
 from anycan.gateway.modification import combine
 from anycan.gateway.plan import routes_of
+from anycan.gateway.presence import find_gateways
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import DestinationStatistics, LatencyHistogram, RuleStatistics
 from anycan.sockets.netlink import NetlinkSocket
 from anycan.wire.netlink_gateway_changes import ChangedPart
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from anycan.gateway.plan import Choice, PlannedRule
     from anycan.wire.netlink import NetlinkMessage
@@ -40,6 +42,7 @@ class KernelRule:
         planned: The rule.
         wanted: The kernel's rules, without their numbers.
         installed: The same as they were installed.
+        past: What this process has counted for the rule before.
     """
 
     def __init__(self, choice: Choice) -> None:
@@ -49,6 +52,7 @@ class KernelRule:
         # Of any other rule the kernel deletes only frames that another rule has forwarded, which
         # this one was not to take.
         self._counts_deleted = bool(combine(choice.planned.rule.modify).parts & ChangedPart.LENGTH)
+        self.past: RuleStatistics | None = None
         self._names: dict[int, str] = {}  # of the destinations
         self._past: Counts = {}
         self._last: dict[int, GatewayRoute] = {}  # by uid
@@ -116,7 +120,7 @@ class KernelRule:
             dropped={},
             destinations=tuple(destinations),
             latency=LatencyHistogram(()),
-        )
+        ).after(self.past)
 
     def _added(
         self, counts: tuple[int, int, int] | None, route: GatewayRoute
@@ -163,10 +167,10 @@ class KernelSide:
         self.netlink = SharedNetlink()
         self._path = KernelPath(tag, self.netlink)
 
-    def clear_orphans(self, live_tags: set[int]) -> None:
+    def clear_orphans(self) -> None:
         """Remove what gateways have left behind that do not run any more."""
         try:
-            count = self._path.remove_orphans(live_tags)
+            count = self._path.remove_orphans(_live_tags)
         except CanOSError as error:
             _LOGGER.warning(
                 "rules of can-gw that a gateway left behind stay there: %s", error.strerror
@@ -175,11 +179,15 @@ class KernelSide:
         if count:
             _LOGGER.info("removed %d rules of can-gw that gateways had left behind", count)
 
-    def install(self, rules: Iterable[KernelRule]) -> None:
+    def install(self, rules: Iterable[KernelRule]) -> int:
         """Install rules, all or none.
+
+        Returns:
+            When it was done, in nanoseconds since the epoch.
 
         Raises:
             CanOSError: The kernel refused one.
+            GatewayError: They are too many.
         """
         made: list[KernelRule] = []
         try:
@@ -189,9 +197,14 @@ class KernelSide:
         except BaseException:
             self.remove(made)
             raise
+        return time.time_ns()
 
-    def remove(self, rules: Iterable[KernelRule]) -> None:
-        """Remove rules, and keep their last counts."""
+    def remove(self, rules: Iterable[KernelRule]) -> int:
+        """Remove rules, and keep their last counts.
+
+        Returns:
+            When it was done, in nanoseconds since the epoch.
+        """
         rules = list(rules)
         self.count(rules)
         for rule in rules:
@@ -201,6 +214,7 @@ class KernelSide:
                 _LOGGER.warning("rule %r stays with the kernel: %s", rule.name, error.strerror)
             rule.note_dropped(())
             rule.installed = []
+        return time.time_ns()
 
     def count(self, rules: Iterable[KernelRule]) -> None:
         """Take what the kernel has counted; where it does not tell, what is known stays."""
@@ -220,27 +234,44 @@ class KernelSide:
     def mend(self, rules: Iterable[KernelRule]) -> None:
         """Put back what the kernel has dropped with an interface that has come back since.
 
-        What it still has of a rule, for other destinations, stays as it is.
+        And what an interface with another MTU needs besides. What it still has of a rule, for other
+        destinations, stays as it is.
 
         Raises:
-            CanOSError: The kernel refused one.
+            CanOSError: The kernel does not tell what it has.
         """
         there = self._path.counts()
         for rule in rules:
-            if all(route.uid in there for route in rule.installed):
-                continue
-            routes = routes_of(rule.planned)
-            if isinstance(routes, str):  # an interface is not there yet
-                continue
-            kept = [route for route in rule.installed if route.uid in there]
-            known = [attrs.evolve(route, uid=0) for route in kept]
-            made = self._path.install([route for route in routes if route not in known])
-            self._path.remove([route for route in rule.installed if route.uid not in there])
-            rule.note_dropped(there.keys())
-            rule.note_installed([*kept, *made])
-            rule.wanted = tuple(routes)
-            _LOGGER.info("rule %r: the kernel forwards again", rule.name)
+            try:
+                self._mend(rule, there)
+            except (CanOSError, GatewayError) as error:
+                reason = getattr(error, "strerror", None) or error
+                _LOGGER.warning("rule %r: the kernel does not take it back: %s", rule.name, reason)
+
+    def _mend(self, rule: KernelRule, there: Mapping[int, GatewayRoute]) -> None:
+        routes = routes_of(rule.planned)
+        if isinstance(routes, str):  # an interface is not there yet
+            return
+        known = {
+            attrs.evolve(route, uid=0): route for route in rule.installed if route.uid in there
+        }
+        new = [route for route in routes if route not in known]
+        old = [route for route in rule.installed if known.get(attrs.evolve(route, uid=0)) != route]
+        old += [route for given, route in known.items() if given not in routes]
+        if not new and not old:
+            return
+        made = self._path.install(new)
+        self._path.remove(old)
+        kept = [route for given, route in known.items() if given in routes]
+        rule.note_dropped({route.uid for route in kept})
+        rule.note_installed([*kept, *made])
+        rule.wanted = tuple(routes)
+        _LOGGER.info("rule %r: the kernel forwards again", rule.name)
 
     def close(self) -> None:
         """Ask the kernel nothing more."""
         self.netlink.close()
+
+
+def _live_tags() -> set[int]:
+    return {tag for tag, _ in find_gateways()}

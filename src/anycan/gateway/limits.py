@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar, g
 import attrs
 
 from anycan.exceptions import GatewayError
+from anycan.gateway.identifiers import identifiers
 from anycan.gateway.reasons import DropReason
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ class _Buckets(_ByIdentifier[int]):
         self._patience = bucket.patience
 
     def admit(self, payload: bytes, stamp: int) -> DropReason | None:
-        key = payload[:4]
+        key = identifiers[payload[:5]]
         opens = known = self.recent.get(key)
         if opens is None:
             opens = self.older.get(key, _NEVER)
@@ -328,7 +329,7 @@ class _Contents(_ByIdentifier[bytes]):
     __slots__ = ()
 
     def admit(self, payload: bytes, _stamp: int) -> DropReason | None:
-        key = payload[:4]
+        key = identifiers[payload[:5]]
         known = self.recent.get(key)
         if known == payload or (known is None and self.older.get(key) == payload):
             return _UNCHANGED
@@ -353,7 +354,7 @@ class _Remembered:
 class _Together(_ByIdentifier[_Remembered]):
     """Several limits, all of which have to let a frame through before any of them counts it."""
 
-    __slots__ = ("_changes_only", "_key_size", "_own", "_patience", "_refresh", "_shared")
+    __slots__ = ("_by_identifier", "_changes_only", "_own", "_patience", "_refresh", "_shared")
 
     def __init__(
         self,
@@ -370,10 +371,10 @@ class _Together(_ByIdentifier[_Remembered]):
         self._refresh = _FOREVER if refresh is None else round(refresh * _SECOND)
         self._patience = _FOREVER if refresh is None else _CLOCK_SET
         # Where nothing is about identifiers, all frames are of the same one.
-        self._key_size = 4 if own or changes_only else 0
+        self._by_identifier = bool(own) or changes_only
 
     def admit(self, payload: bytes, stamp: int) -> DropReason | None:
-        key = payload[: self._key_size]
+        key = identifiers[payload[:5]] if self._by_identifier else b""
         state = known = self.recent.get(key)
         if state is None:
             state = self.older.get(key)

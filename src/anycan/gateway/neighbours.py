@@ -11,7 +11,7 @@ from anycan.filter import union_of
 from anycan.gateway.kernel_path import tag_of
 from anycan.gateway.loops import SAME, Edge
 from anycan.gateway.plan import KERNEL_CARRIER
-from anycan.gateway.presence import ask, find_gateways, process_of
+from anycan.gateway.presence import ask, find_gateways, is_trusted, process_of
 from anycan.gateway.report import read_edges
 from anycan.wire.netlink_attributes import MalformedMessageError
 from anycan.wire.netlink_gateway import GatewayFlag, dump_routes, unpack_route
@@ -53,11 +53,21 @@ def other_edges(own_tag: int | None, netlink: Netlink | None) -> list[Edge]:
 
 def _of_gateways(own_tag: int | None) -> list[Edge]:
     edges: list[Edge] = []
-    for tag, name in find_gateways():
+    try:
+        found = find_gateways()
+    except CanOSError as error:
+        _LOGGER.warning("whether frames come back is not known: %s", error.strerror)
+        return edges
+    for tag, name in found:
+        if tag == own_tag:
+            continue
         process = process_of(tag, name)
-        if tag == own_tag or process == os.getpid():  # those in this process are asked directly
+        if process == os.getpid():  # those in this process are asked directly
             continue
         label = f"process {process} (gateway {name!r})"
+        if not is_trusted(tag, name):
+            _LOGGER.warning("%s is another user's: it is not asked what it forwards", label)
+            continue
         try:
             edges += read_edges(ask(tag).get("edges"), f"gateway {tag}", label)
         except (GatewayError, ValueError) as error:

@@ -101,7 +101,12 @@ def _names_of(rule: Rule) -> Iterator[str]:
 
 
 def _key_of(port: GatewayPort) -> PortKey:
-    return resolve_network(port.network), port.interface
+    network = resolve_network(port.network)
+    try:  # an interface may have other names besides
+        name = network.interface_name(network.interface_index(port.interface))
+    except CanOSError:  # it is not there yet
+        name = None
+    return network, name or port.interface
 
 
 def node_of(key: PortKey) -> Node:

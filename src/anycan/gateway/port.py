@@ -7,10 +7,13 @@ no frame that a gateway forwards comes back into it.
 from __future__ import annotations
 
 import logging
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from anycan.endpoints.pump import open_pump
 from anycan.exceptions import (
+    CanError,
     CanOSError,
     InterfaceRemovedError,
     OptionNotSupportedError,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
 _BATCHES: Final = 4  # read in a row, before other descriptors have their turn
+_TURNS: Final = 16  # of these, when all that waits is to be read
 _FULL: Final = 128  # messages in a batch behind which more may wait
 
 Take = "Callable[[bytes, int], object]"
@@ -79,12 +83,36 @@ class Port:
         self._gaps = 0
         self._told_of_filter = False
         self._told_refusal = ""
+        self._opened_for = (False, False)
+        self._down_ns = 0
         self._is_xl = False
 
     @property
     def is_open(self) -> bool:
         """Whether the interface is there, as far as is known."""
         return self.socket is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is there and up, as far as is known: :meth:`settle` has nothing to do."""
+        return self._state == "up"
+
+    def settle(self) -> None:
+        """Open the interface if it has come back, or has other frames than before it went down."""
+        if self.socket is None:
+            self.try_to_open()
+        elif self._state == "down" and self._kinds() != self._opened_for:
+            self.close()
+            self._state = "gone"
+            self.try_to_open()
+
+    def _kinds(self) -> tuple[bool, bool]:
+        """Tell whether the interface has frames of CAN FD, and of CAN XL."""
+        try:
+            mtu = self.network.interface_mtu(self.network.interface_index(self.interface)) or 0
+        except UnknownInterfaceError:  # where there is no PF_CAN at all, the socket says so
+            mtu = 0
+        return mtu >= CANFD_MTU, mtu >= CANXL_MIN_MTU
 
     # Coming and going
 
@@ -112,11 +140,13 @@ class Port:
             self.open()
         except UnknownInterfaceError:
             return False
-        except CanOSError as error:
+        except CanError as error:  # its network may be closed, too
             if str(error) != self._told_refusal:  # lest it fill the log
                 self._told_refusal = str(error)
                 _LOGGER.warning(
-                    "%s: it is there and cannot be opened: %s", self.name, error.strerror
+                    "%s: it is there and cannot be opened: %s",
+                    self.name,
+                    getattr(error, "strerror", error),
                 )
             return False
         _LOGGER.info("%s: the interface is there, and forwarding goes on", self.name)
@@ -124,11 +154,7 @@ class Port:
 
     def _open_socket(self, wanted: Filter, *, loopback: bool) -> ForwardingSocket:
         network, interface = self.network, self.interface
-        try:
-            mtu = network.interface_mtu(network.interface_index(interface)) or 0
-        except UnknownInterfaceError:  # where there is no PF_CAN at all, the socket says so
-            mtu = 0
-        fd, xl = mtu >= CANFD_MTU, mtu >= CANXL_MIN_MTU
+        fd, xl = self._opened_for = self._kinds()
         everywhere = VcidOptions(pass_through=True, receive=0, receive_mask=0)
         ways: list[dict[str, Any]] = [{"fd": fd}]
         if xl:  # kernels before 6.9 know no VCID, those before 6.2 no CAN XL
@@ -176,7 +202,9 @@ class Port:
         """Take note that the interface is down."""
         if self._state == "up":
             self._state = "down"
+            self._down_ns = time.time_ns()
             self._gaps += 1
+            self._on_lost()
             remedy = self.network.remedy(self.interface)
             _LOGGER.warning(
                 "%s: the interface is down; forwarding to and from it goes on when it is up (%s)",
@@ -205,8 +233,14 @@ class Port:
 
     def tell_kernel(self) -> None:
         """Have the kernel filter; it has the new filters before it drops the old ones."""
-        if self.socket is not None:
+        if self.socket is None:
+            return
+        try:
             self.socket.set_filters(union_of(self._wanted.values()))
+        except CanOSError as error:
+            _LOGGER.warning("%s: the kernel filters less than it might: %s", self.name, error)
+            with suppress(CanOSError):
+                self.socket.set_filters(None)
 
     def reach(self, outlets: Sequence[Outlet]) -> None:
         """Say to which outlets its rules send."""
@@ -270,8 +304,7 @@ class Port:
         return True
 
     def _forward(self, socket: ForwardingSocket, count: int) -> None:
-        if self._state == "down":
-            self.come_up()
+        stamp = 0
         verdicts = self._dispatch.verdicts
         xl = self._is_xl
         for payload, stamp in socket.payloads(count):
@@ -282,9 +315,17 @@ class Port:
                 self._not_taken += 1
             for take in takers:
                 take(payload, stamp)
+        if self._state == "down" and stamp > self._down_ns:  # not what had come before
+            self.come_up()
         for outlet in self._reached:
             if outlet.pending:
                 outlet.flush()
+
+    def read_all(self) -> None:
+        """Forward what lies unread, within bounds."""
+        for _ in range(_TURNS):
+            if self.socket is None or not self._read():
+                break
 
     def statistics(self) -> PortStatistics:
         """Give the counters."""

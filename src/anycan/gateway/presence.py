@@ -61,14 +61,31 @@ def find_gateways() -> list[tuple[int, str]]:
 
     Returns:
         Tag and name of each, in the order of their tags. None are found where there are no abstract
-        sockets (not Linux) or no ``/proc``.
+        sockets (not Linux).
+
+    Raises:
+        CanOSError: The system does not tell: ``/proc/net/unix`` cannot be read, as in a service
+            that is shown its own processes alone.
     """
+    if not _HAS_ABSTRACT_SOCKETS:
+        return []
     try:
-        lines = _LIST.read_text(errors="replace").splitlines() if _HAS_ABSTRACT_SOCKETS else []
-    except OSError:
-        lines = []
+        lines = _LIST.read_text(errors="replace").splitlines()
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise CanOSError(
+            number, f"which gateways run is not known: {_LIST}: {os.strerror(number)}"
+        ) from None
     found = (_LISTENING.fullmatch(line) for line in lines)
     return sorted((int(match[1], 16), match[2]) for match in found if match)
+
+
+def _found() -> list[tuple[int, str]]:
+    """Give the gateways that are known to run; what is bound already tells the rest."""
+    try:
+        return find_gateways()
+    except CanOSError:
+        return []
 
 
 def claim(name: str) -> Presence:
@@ -204,7 +221,8 @@ def check_name(name: str) -> None:
     Raises:
         GatewayError: No gateway can have it.
     """
-    if not _NAME.fullmatch(name):
+    given: object = name
+    if not isinstance(given, str) or not _NAME.fullmatch(given):
         raise GatewayError(
             f"a gateway's name is 1 to 60 letters, digits and . _ - such as 'bench-1', not {name!r}"
         )
@@ -222,7 +240,7 @@ def _claim_here(name: str, tags: Iterable[int]) -> Presence | None:
 
 
 def _claim_abstract(name: str, tags: Iterable[int]) -> Presence | None:
-    running = find_gateways()
+    running = _found()
     taken = {tag for tag, _ in running}
     with ExitStack() as held:
         name_lock = _bind(held, f"name-{name}")
@@ -243,7 +261,7 @@ def _claim_abstract(name: str, tags: Iterable[int]) -> Presence | None:
 
 
 def _running(name: str) -> GatewayRunningError:
-    tags = [tag for tag, other in find_gateways() if other == name]
+    tags = [tag for tag, other in _found() if other == name]
     process = process_of(tags[0], name) if tags else None
     whose = "" if process is None else f", in process {process}"
     return GatewayRunningError(
@@ -275,6 +293,16 @@ def _address(rest: str) -> bytes:
 
 def process_of(tag: int, name: str) -> int | None:
     """Give the number of a gateway's process; None: it is not known (in another container)."""
+    return _peer_of(tag, name)[0]
+
+
+def is_trusted(tag: int, name: str) -> bool:
+    """Tell whether a gateway is this user's or root's: what another one tells may be made up."""
+    return _peer_of(tag, name)[1] in {0, os.geteuid()}
+
+
+def _peer_of(tag: int, name: str) -> tuple[int | None, int | None]:
+    """Give the process and the user of a gateway, as the kernel knows them."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)
         try:
@@ -283,9 +311,9 @@ def process_of(tag: int, name: str) -> int | None:
                 socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
             )
         except OSError:
-            return None
-    process: int = _CREDENTIALS.unpack(credentials)[0]
-    return process or None
+            return None, None
+    process, user, _ = _CREDENTIALS.unpack(credentials)
+    return process or None, user
 
 
 def ask(name_or_tag: str | int, timeout: float = 1.0) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from anycan.gateway.loops import Edge
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from anycan.gateway.statistics import GatewayStatistics, RuleStatistics
+
+_LONGEST_NAME: Final = 15  # linux/if.h: IFNAMSIZ
 
 
 def statistics_report(statistics: GatewayStatistics, reasons: Mapping[str, str]) -> dict[str, Any]:
@@ -99,8 +101,8 @@ def read_edges(report: object, carrier: str, label: str) -> list[Edge]:
             cubes, change = one["cubes"], one["change"]
             edges.append(
                 Edge(
-                    ("kernel", str(one["source"])),
-                    ("kernel", str(one["destination"])),
+                    ("kernel", _interface(one["source"])),
+                    ("kernel", _interface(one["destination"])),
                     carrier,
                     label,
                     None if cubes is None else tuple((int(v), int(m)) for v, m in cubes),
@@ -111,3 +113,10 @@ def read_edges(report: object, carrier: str, label: str) -> list[Edge]:
         except (TypeError, LookupError, ValueError, OverflowError) as error:
             raise ValueError(f"{one!r} is no way of frames") from error
     return edges
+
+
+def _interface(name: object) -> str:
+    """Give the name of an interface, which is for people to read."""
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+        raise ValueError(f"{name!r} is no interface")
+    return name

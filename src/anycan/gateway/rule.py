@@ -116,7 +116,14 @@ def _identifier_map(value: Mapping[int, int] | None) -> Mapping[int, int]:
             identifier: object = one
             if type(identifier) is not int or not 0 <= identifier <= EFF_MASK:
                 raise GatewayError(f"id_map: {one!r} is no identifier (0 to 0x1FFFFFFF)")
-    return given
+    return _IdentifierMap(given)
+
+
+class _IdentifierMap(dict[int, int]):
+    """A map of identifiers that nobody changes any more, so that rules can be compared and kept."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict's own has none
+        return hash(frozenset(self.items()))
 
 
 @attrs.frozen(kw_only=True, eq=True)
@@ -232,9 +239,16 @@ class Rule:
         for name, value, allowed in choices:
             if value not in allowed:  # type: ignore[operator]  # tuples, of several kinds
                 return f"{name} is one of {allowed}, not {value!r}"
+        label: object = self.name
+        if not isinstance(label, str) or not label.isprintable():
+            return "a name is text on one line"
+        for name in ("bit_rate_switch", "changes_only", "local_echo"):
+            flag: object = getattr(self, name)
+            if not isinstance(flag, bool):
+                return f"{name} is True or False, not {flag!r}"
         for name in ("capacity", "call_capacity"):
             size: object = getattr(self, name)
-            if not isinstance(size, int) or size < 1:
+            if type(size) is not int or size < 1:
                 return f"{name} is a number of frames, 1 or more, not {size!r}"
         for name, seconds in (
             ("minimum_interval", self.minimum_interval),

@@ -61,13 +61,18 @@ class RuleSet:
         choices: Sequence[Choice],
         kernel_rules: Sequence[KernelRule],
         kernel: KernelSide | None,
+        installed_ns: int = 0,
     ) -> None:
         """Have other rules in force; on an error everything is as it was.
+
+        A rule that goes over to the kernel, or comes back from it, neither loses a frame nor has
+        one forwarded twice, but for those that come during the system call itself.
 
         Args:
             choices: All rules, and who forwards for each.
             kernel_rules: Those that have just been installed in the kernel.
             kernel: What asks the kernel; None: nothing does.
+            installed_ns: When they were.
 
         Raises:
             CanOSError: An interface cannot be opened.
@@ -81,11 +86,26 @@ class RuleSet:
             raise
         # From here on nothing fails, and nothing ends it half-way.
         self.choices = list(choices)
-        self._take_over(running, started)
+        for new in kernel_rules:
+            old = self.running.get(new.name)
+            if old is not None and old.rule == new.planned.rule:
+                old.finish(installed_ns)
+                new.past = old.counters.statistics(new.name)
+        back = [
+            rule
+            for rule in started
+            if rule.name in self.kernel_rules
+            and self.kernel_rules[rule.name].planned.rule == rule.rule
+        ]
+        self._take_over(running, started, back)
         ended = self._take_over_kernel(kernel_rules)
         if ended and kernel is not None:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(kernel.remove, ended)
+                ended_ns = await to_thread.run_sync(kernel.remove, ended)
+            past = {rule.name: rule.statistics() for rule in ended}
+            for rule in back:
+                rule.counters.past = past[rule.name]
+                rule.release(ended_ns)
 
     def _make_ready(
         self, choices: Iterable[Choice]
@@ -123,11 +143,19 @@ class RuleSet:
         self.ports[key] = port
         return port
 
-    def _take_over(self, running: dict[str, RunningRule], started: Iterable[RunningRule]) -> None:
+    def _take_over(
+        self,
+        running: dict[str, RunningRule],
+        started: Iterable[RunningRule],
+        held: Iterable[RunningRule],
+    ) -> None:
         # New ones begin before old ones end, and nothing is read in between: no frame is lost that
         # both take, and none is forwarded twice.
         for rule in started:
-            rule.start()
+            if rule in held:
+                rule.start_held()
+            else:
+                rule.start()
         for name, rule in self.running.items():
             if running.get(name) is not rule:
                 rule.stop()

@@ -64,14 +64,52 @@ class RunningRule:
             )
             emit = self.caller.put
         self._take = self._make_take(emit)
+        self._registered = self._take
+        self._held: list[tuple[bytes, int]] | None = None
 
     def start(self) -> None:
         """Come into force."""
-        self.source.add(self.rule.filter, self._take)
+        self._registered = self._take
+        self.source.add(self.rule.filter, self._registered)
+
+    def start_held(self) -> None:
+        """Come into force, and keep what comes until :meth:`release`: the kernel forwards still."""
+        self._held = []
+        self._registered = self._hold
+        self.source.add(self.rule.filter, self._registered)
+
+    def _hold(self, payload: bytes, stamp: int) -> None:
+        if self._held is None:
+            self._take(payload, stamp)
+        elif len(self._held) < self.rule.capacity:
+            self._held.append((payload, stamp))
+        else:
+            self.counters.received += 1
+            self.counters.drop(DropReason.QUEUE_FULL)
+
+    def release(self, since_ns: int) -> None:
+        """Forward what has come since the kernel does so no more."""
+        held, self._held = self._held or [], None
+        for payload, stamp in held:
+            if stamp > since_ns:
+                self._take(payload, stamp)
+        self._flush()
+
+    def finish(self, until_ns: int) -> None:
+        """Forward what came before the kernel began to, and lies unread."""
+
+        def take_early(payload: bytes, stamp: int) -> None:
+            if stamp <= until_ns:
+                self._take(payload, stamp)
+
+        self.source.remove(self._registered)
+        self._registered = take_early
+        self.source.add(self.rule.filter, self._registered)
+        self.source.read_all()
 
     def stop(self) -> None:
         """End: what waits is dropped and counted."""
-        self.source.remove(self._take)
+        self.source.remove(self._registered)
         if self.caller is not None:
             self.caller.end()
         for outlet, line in zip(self.outlets, self._lines, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
@@ -36,7 +36,7 @@ def _upper_end(bucket: int) -> float:
     return units * (1 << _UNIT_BITS) / 1e9
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class LatencyHistogram:
     """How long frames were in the gateway: from the kernel's stamp to the system call that sent it.
 
@@ -76,6 +76,11 @@ class LatencyHistogram:
         rank = max(1, -(-share * total // 1))
         reached = accumulate(self.counts)
         return _upper_end(next(bucket for bucket, count in enumerate(reached) if count >= rank))
+
+    def __repr__(self) -> str:
+        median = self.median
+        told = "" if median is None else f", median {median * 1e6:.0f} us"
+        return f"<LatencyHistogram of {self.count} frames{told}>"
 
     @property
     def median(self) -> float | None:
@@ -137,6 +142,32 @@ class RuleStatistics:
     destinations: tuple[DestinationStatistics, ...]
     latency: LatencyHistogram
 
+    def after(self, past: RuleStatistics | None) -> RuleStatistics:
+        """Give these together with what was counted before, on another path."""
+        if past is None:
+            return self
+        before = {one.destination: one for one in past.destinations}
+        return attrs.evolve(
+            self,
+            received=past.received + self.received,
+            dropped=_together(past.dropped, self.dropped),
+            calls=past.calls + self.calls,
+            given=past.given + self.given,
+            destinations=tuple(
+                attrs.evolve(
+                    one,
+                    forwarded=before[one.destination].forwarded + one.forwarded,
+                    dropped=_together(before[one.destination].dropped, one.dropped),
+                )
+                if one.destination in before
+                else one
+                for one in self.destinations
+            ),
+            latency=LatencyHistogram(
+                tuple(map(sum, zip_longest(past.latency.counts, self.latency.counts, fillvalue=0)))
+            ),
+        )
+
     @property
     def forwarded(self) -> int:
         """Frames that a destination took, in all."""
@@ -152,6 +183,12 @@ class RuleStatistics:
             for reason, number in dropped.items()
             if not reason.is_deliberate
         )
+
+
+def _together(
+    one: Mapping[DropReason, int], other: Mapping[DropReason, int]
+) -> dict[DropReason, int]:
+    return {reason: one.get(reason, 0) + other.get(reason, 0) for reason in {**one, **other}}
 
 
 @attrs.frozen(kw_only=True)

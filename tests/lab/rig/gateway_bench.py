@@ -14,6 +14,7 @@ from anycan import Gateway, GatewayPort, Rule
 from anycan.exceptions import CanOSError
 from anycan.sockets.forwarding import ForwardingSocket
 from anycan.sockets.raw_options import RawOptions
+from rig.gateway_model import classical
 from rig.host import in_guest
 from rig.links import open_links
 
@@ -189,3 +190,51 @@ def accounted(statistics: GatewayStatistics) -> bool:
 def nothing_waits(statistics: GatewayStatistics) -> bool:
     """Tell whether nothing waits anywhere."""
     return not any(one.waiting for rule in statistics.rules for one in rule.destinations)
+
+
+def numbered(word: int, numbers: Sequence[int]) -> list[bytes]:
+    """Give frames with numbers in them."""
+    return [classical(word, number.to_bytes(4, "big")) for number in numbers]
+
+
+def number_of(payload: bytes) -> int:
+    """Give the number in a frame."""
+    return int.from_bytes(payload[8:12], "big")
+
+
+class Traffic:
+    """Numbered frames, sent all the time, by bursts that leave the loop time.
+
+    Args:
+        wire: Where to.
+        word: Their identifier.
+
+    Attributes:
+        sent: How many were sent.
+        unsent: How often the interface did not take them.
+    """
+
+    def __init__(self, wire: Wire, word: int) -> None:
+        self.wire = wire
+        self.sent = 0
+        self.unsent = 0
+        self._word = word
+        self._is_over = False
+        self._has_ended = anyio.Event()
+
+    async def run(self) -> None:
+        """Send until :meth:`end`."""
+        while not self._is_over:
+            try:
+                await self.wire.send(numbered(self._word, range(self.sent, self.sent + 4)))
+            except OSError:
+                self.unsent += 1
+            else:
+                self.sent += 4
+            await anyio.sleep(0.001)
+        self._has_ended.set()
+
+    async def end(self) -> None:
+        """Send no more, from when this returns."""
+        self._is_over = True
+        await self._has_ended.wait()
