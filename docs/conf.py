@@ -37,7 +37,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(TimestampMode|_ProtocolType|Callable\[\[\])"),
     # What may be given is told in the text, where these stand.
     (r"py:.*", r"(FilterArgument|HandlerOptions|HandlerT|OnError|Overflow|TaskStatus)"),
-    (r"py:.*", r"(Checksum|Conversion|Offload)"),
+    (r"py:.*", r"(Checksum|Conversion|Missing|Offload)"),
     (r"py:.*", r"anycan\.routing\.subscription\.Taker"),
     # What a byte can be compared by stands with the function that gives it.
     (r"py:.*", r"anycan\.filter\._byte\.Byte"),

@@ -48,6 +48,9 @@ class Way:
         self.taken += payloads[:count]
         return count
 
+    def put_received(self, source: object, count: int, size: int) -> int:
+        raise AssertionError(f"{count} of {size} bytes from {source}: nothing is sent so here")
+
     def was_down(self) -> None:
         self.told.append("down")
 

@@ -24,6 +24,7 @@ from anycan import (
     open_raw,
 )
 from anycan.gateway import port as module
+from anycan.gateway import taker
 from anycan.gateway.backlog import make_line
 from anycan.gateway.counters import RouteCounters
 from anycan.gateway.port import Port
@@ -41,13 +42,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-class Taker:
+class Taker(taker.Taker):
     """A rule's end, as a port knows it."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[bytes, int]] = []
+        super().__init__(self._note)
 
-    def __call__(self, payload: bytes, stamp: int) -> None:
+    def _note(self, payload: bytes, stamp: int) -> None:
         self.taken.append((payload, stamp))
 
     def payloads(self) -> list[bytes]:
@@ -64,8 +66,8 @@ def opened(network: UserNetwork, name: str = "a", **options: Any) -> Iterator[Po
         port.close()
 
 
-def add(port: Port, wanted: Filter, taker: Callable[[bytes, int], object]) -> None:
-    port.add(wanted, taker)
+def add(port: Port, wanted: Filter, taking: taker.Taker | Callable[[bytes, int], object]) -> None:
+    port.add(wanted, taking if isinstance(taking, taker.Taker) else taker.Taker(taking))
     port.tell_kernel()
 
 

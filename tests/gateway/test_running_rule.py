@@ -17,10 +17,11 @@ from anycan.wire.frames import encode_frame
 from rig.gateways import LIMIT, assert_all_accounted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from anycan import AnyFrame, RuleStatistics
     from anycan.gateway.port import Port
+    from anycan.gateway.taker import Taker
 
 SECOND = 1_000_000_000
 
@@ -40,6 +41,9 @@ class Way:
         self.taken += payloads
         return len(payloads)
 
+    def put_received(self, source: object, count: int, size: int) -> int:
+        raise AssertionError(f"{count} of {size} bytes from {source}: nothing is sent so here")
+
     def was_down(self) -> None: ...
     def was_up(self) -> None: ...
     def was_removed(self) -> None: ...
@@ -51,7 +55,7 @@ class End:
     def __init__(self, interface: str) -> None:
         self.interface = interface
         self.way = Way()
-        self.takes: dict[Callable[[bytes, int], object], Filter] = {}
+        self.takes: dict[Taker, Filter] = {}
         self.echo: list[bool] = []
         self._outlet = Outlet(self.way)
 
@@ -59,11 +63,11 @@ class End:
         self.echo.append(local_echo)
         return self._outlet
 
-    def add(self, wanted: Filter, take: Callable[[bytes, int], object]) -> None:
-        self.takes[take] = wanted
+    def add(self, wanted: Filter, taker: Taker) -> None:
+        self.takes[taker] = wanted
 
-    def remove(self, take: Callable[[bytes, int], object]) -> None:
-        del self.takes[take]
+    def remove(self, taker: Taker) -> None:
+        del self.takes[taker]
 
 
 class Stage:
@@ -82,7 +86,8 @@ class Stage:
         self.rule.start()
 
     def put(self, *frames: AnyFrame, stamp: int = 0) -> None:
-        (take,) = self.source.takes
+        (taker,) = self.source.takes
+        take = taker.one
         for frame in frames:
             take(encode_frame(frame), stamp)
 

@@ -137,6 +137,9 @@ class Script:
             buffer.store(position, payload, 3, flags, 1, self.drops)
         return count
 
+    def send_received(self, buffer: MessageBuffer, count: int, size: int) -> int:
+        raise AssertionError(f"{count} of {size} bytes from {buffer}: no PDU is sent so")
+
     def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
         assert address is None
         (payload,) = payloads

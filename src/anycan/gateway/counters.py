@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from anycan.gateway.statistics import (
     LatencyHistogram,
     RuleStatistics,
     bucket_of,
+    lower_end,
 )
 
 if TYPE_CHECKING:
@@ -48,14 +50,19 @@ class RouteCounters:
         self._count_latency(stamps, now_ns)
 
     def _count_latency(self, stamps: list[int], now_ns: int) -> None:
-        """Count how long frames took; mostly as many at once as took equally long."""
-        bucket = bucket_of(now_ns - max(stamps))
-        if bucket == bucket_of(now_ns - min(stamps)):
-            self.latency[bucket] += len(stamps)
-        else:
-            middle = len(stamps) // 2
-            self._count_latency(stamps[:middle], now_ns)
-            self._count_latency(stamps[middle:], now_ns)
+        """Count how long frames took, as many at once as are in one bucket."""
+        latency = self.latency
+        if len(stamps) == 1:
+            latency[bucket_of(now_ns - stamps[0])] += 1
+            return
+        stamps = sorted(stamps)
+        start = 0
+        while start < len(stamps):
+            bucket = bucket_of(now_ns - stamps[start])
+            least = lower_end(bucket)
+            end = bisect_right(stamps, now_ns - least, start) if least else len(stamps)
+            latency[bucket] += end - start
+            start = end
 
     def statistics(self) -> DestinationStatistics:
         """Give the counters as users see them."""

@@ -10,13 +10,11 @@ from anycan.frame import ERR_FLAG, RTR_FLAG, SFF_MASK, XLF
 from anycan.wire.constants import CAN_MTU, CANFD_MTU
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from anycan.filter import Filter
     from anycan.frame import AnyFrame
     from anycan.sockets.forwarding import ForwardingSocket
-
-Take = "Callable[[bytes, int], object]"
 
 _XL_WORD: Final = 0x00FF0000 | SFF_MASK  # linux/can.h: the VCID and the priority, and no more
 _KEPT: Final = 1 << 16
@@ -30,23 +28,27 @@ class Dispatch:
             exception. The frame is then not taken.
 
     Attributes:
-        verdicts: Who takes a frame, by its first four bytes: what to call with its payload and its
-            stamp, or a :class:`Trial` of these. To be asked by subscription alone.
+        verdicts: Who takes a frame, by its first four bytes; or a :class:`Trial` of these. To be
+            asked by subscription alone.
+        by_word: The same by the frame's 32-bit word.
     """
 
     def __init__(self, fault: Callable[[Any, AnyFrame | None, Exception], object]) -> None:
         self._index: FilterIndex[Any] = FilterIndex(fault)
         self.verdicts = _Verdicts(self._look_up)
+        self.by_word = _VerdictsByWord(self._index.look_up)
 
-    def add(self, wanted: Filter, take: Callable[[bytes, int], object]) -> None:
-        """Have what a filter takes handed to a function."""
-        self._index.add(wanted, take)
+    def add(self, wanted: Filter, taker: Hashable) -> None:
+        """Have somebody take what a filter takes."""
+        self._index.add(wanted, taker)
         self.verdicts.clear()
+        self.by_word.clear()
 
-    def remove(self, take: Callable[[bytes, int], object]) -> None:
-        """Hand on nothing more to a function."""
-        self._index.remove(take)
+    def remove(self, taker: Hashable) -> None:
+        """Have somebody take nothing more."""
+        self._index.remove(taker)
         self.verdicts.clear()
+        self.by_word.clear()
 
     def _look_up(self, key: bytes) -> tuple[Any, ...] | Trial[Any]:
         return self._index.look_up(int.from_bytes(key, sys.byteorder))
@@ -57,6 +59,20 @@ class Dispatch:
             return self.verdicts[payload[:4]]
         word = int.from_bytes(payload[:4], sys.byteorder) & _XL_WORD
         return self.verdicts[word.to_bytes(4, sys.byteorder)]
+
+
+class _VerdictsByWord(dict[int, "tuple[Any, ...] | Trial[Any]"]):
+    """Verdicts as those of :class:`_Verdicts`."""
+
+    def __init__(self, look_up: Callable[[int], tuple[Any, ...] | Trial[Any]]) -> None:
+        super().__init__()
+        self._look_up = look_up
+
+    def __missing__(self, word: int) -> tuple[Any, ...] | Trial[Any]:
+        if len(self) >= _KEPT:
+            self.clear()
+        verdict = self[word] = self._look_up(word)
+        return verdict
 
 
 class _Verdicts(dict[bytes, "tuple[Any, ...] | Trial[Any]"]):

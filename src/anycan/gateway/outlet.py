@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from anycan.gateway.backlog import Line
+    from anycan.sockets.forwarding import ForwardingSocket
 
 _BATCH: Final = 64
 _TURN: Final = 8  # batches that are sent before others have their turn
@@ -44,6 +45,10 @@ class Way(Protocol):
 
     def put(self, payloads: Sequence[bytes]) -> int:
         """Send payloads; give how many were taken. The error number says what was refused."""
+        ...
+
+    def put_received(self, source: ForwardingSocket, count: int, size: int) -> int:
+        """Send what another socket has read, as :meth:`put`."""
         ...
 
     def was_down(self) -> None:
@@ -112,6 +117,28 @@ class Outlet:
                     line.counters.drop(self._reason)
                 break
             start += count
+
+    def put_received(
+        self, source: ForwardingSocket, count: int, size: int, stamps: list[int], line: Line
+    ) -> int:
+        """Send what a socket has read, as far as it goes at once and nothing waits before it.
+
+        What is refused is to be sent as everything else, and meets the refusal again.
+
+        Returns:
+            How many were sent.
+        """
+        way = self._way
+        if self.pending or self._backlog or way.fd < 0:
+            return 0
+        try:
+            taken = way.put_received(source, count, size)
+        except OSError:
+            return 0
+        self._pacer.progress()
+        way.was_up()
+        line.counters.sent(stamps if taken == count else stamps[:taken], self._now_ns())
+        return taken
 
     def _count_sent(self, batch: Sequence[tuple[bytes, int, Line]]) -> None:
         now = self._now_ns()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from anycan.endpoints.pump import open_pump
 from anycan.exceptions import (
@@ -36,14 +36,13 @@ if TYPE_CHECKING:
 
     from anycan.endpoints.pump import AsyncioPump, TrioPump
     from anycan.frame import AnyFrame
+    from anycan.gateway.taker import Taker
     from anycan.network.base import Network
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
 _BATCHES: Final = 4  # read in a row, before other descriptors have their turn
 _TURNS: Final = 16  # of these, when all that waits is to be read
 _FULL: Final = 128  # messages in a batch behind which more may wait
-
-Take = "Callable[[bytes, int], object]"
 
 
 class Port:
@@ -72,7 +71,7 @@ class Port:
         self.socket: ForwardingSocket | None = None
         self._state: Literal["up", "down", "gone"] = "gone"
         self._dispatch = Dispatch(self._filter_failed)
-        self._wanted: dict[Any, Filter] = {}
+        self._wanted: dict[Taker, Filter] = {}
         self._pump: AsyncioPump | TrioPump | None = None
         self._outlets: dict[bool, tuple[_Way, Outlet]] = {}
         self._reached: tuple[Outlet, ...] = ()
@@ -220,16 +219,16 @@ class Port:
 
     # Rules
 
-    def add(self, wanted: Filter, take: Callable[[bytes, int], object]) -> None:
-        """Hand what a filter takes to a function; the kernel is to be told then."""
+    def add(self, wanted: Filter, taker: Taker) -> None:
+        """Hand what a filter takes to somebody; the kernel is to be told then."""
         wanted = wanted.at_interface(self.interface)
-        self._wanted[take] = wanted
-        self._dispatch.add(wanted, take)
+        self._wanted[taker] = wanted
+        self._dispatch.add(wanted, taker)
 
-    def remove(self, take: Callable[[bytes, int], object]) -> None:
-        """Hand nothing more to a function; the kernel may be told then."""
-        self._dispatch.remove(take)
-        del self._wanted[take]
+    def remove(self, taker: Taker) -> None:
+        """Hand nothing more to somebody; the kernel may be told then."""
+        self._dispatch.remove(taker)
+        del self._wanted[taker]
 
     def tell_kernel(self) -> None:
         """Have the kernel filter; it has the new filters before it drops the old ones."""
@@ -304,6 +303,67 @@ class Port:
         return True
 
     def _forward(self, socket: ForwardingSocket, count: int) -> None:
+        stamp = None
+        if count > 1 and not self._is_xl:
+            stamp = self._forward_batch(socket, count)
+        if stamp is None:
+            stamp = self._forward_each(socket, count)
+        if self._state == "down" and stamp > self._down_ns:  # not what had come before
+            self.come_up()
+        for outlet in self._reached:
+            if outlet.pending:
+                outlet.flush()
+
+    def _forward_batch(self, socket: ForwardingSocket, count: int) -> int | None:
+        """Hand on what is all of one length; give the last stamp, or None: do it singly."""
+        columns = socket.columns
+        size = columns.common_size(count)
+        if not size:
+            return None
+        by_word = self._dispatch.by_word
+        words = columns.words(count)
+        verdicts = {by_word[word] for word in words}
+        if any(verdict.__class__ is not tuple for verdict in verdicts):
+            return None
+        stamps = columns.stamps(count)
+        if len(verdicts) == 1:
+            (takers,) = verdicts
+            self._hand_on(socket, cast("tuple[Taker, ...]", takers), count, size, stamps)
+        else:
+            for word, payload, stamp in zip(
+                words, columns.payloads(count, size), stamps, strict=True
+            ):
+                taken: Any = by_word[word]
+                if not taken:
+                    self._not_taken += 1
+                for taker in taken:
+                    taker.one(payload, stamp)
+        socket.note_drops(count)
+        return stamps[-1]
+
+    def _hand_on(
+        self,
+        socket: ForwardingSocket,
+        takers: tuple[Taker, ...],
+        count: int,
+        size: int,
+        stamps: list[int],
+    ) -> None:
+        """Hand a batch on to all that takes each frame of it."""
+        if not takers:
+            self._not_taken += count
+            return
+        sent = 0
+        direct = takers[0].direct
+        if direct is not None and len(takers) == 1:
+            sent = direct.put(socket, count, size, stamps)
+            if sent == count:
+                return
+        payloads = socket.columns.payloads(count, size)[sent:]
+        for taker in takers:
+            taker.batch(payloads, stamps[sent:])
+
+    def _forward_each(self, socket: ForwardingSocket, count: int) -> int:
         stamp = 0
         verdicts = self._dispatch.verdicts
         xl = self._is_xl
@@ -313,13 +373,9 @@ class Port:
                 takers = settle(takers, payload, stamp, socket)
             if not takers:
                 self._not_taken += 1
-            for take in takers:
-                take(payload, stamp)
-        if self._state == "down" and stamp > self._down_ns:  # not what had come before
-            self.come_up()
-        for outlet in self._reached:
-            if outlet.pending:
-                outlet.flush()
+            for taker in takers:
+                taker.one(payload, stamp)
+        return stamp
 
     def read_all(self) -> None:
         """Forward what lies unread, within bounds."""
@@ -378,6 +434,13 @@ class _Way:
         if socket is None:
             raise AssertionError("an outlet asks for the descriptor first")
         return socket.put(payloads)
+
+    def put_received(self, source: ForwardingSocket, count: int, size: int) -> int:
+        """Send what another socket has read; give how many were taken."""
+        socket = self._socket
+        if socket is None:
+            raise AssertionError("an outlet asks for the descriptor first")
+        return socket.put_received(source, count, size)
 
     def was_down(self) -> None:
         """Take note that the interface is down."""

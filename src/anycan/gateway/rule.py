@@ -198,7 +198,7 @@ class Rule:
     bit_rate_switch: bool = True
     checksums: tuple[Checksum, ...] = attrs.field(default=(), converter=_checksums)
     call: Callable[[Any], Any] | None = None
-    call_capacity: int = 256
+    call_capacity: int = 1024
     minimum_interval: float = 0.0
     limits: tuple[RateLimit, ...] = attrs.field(default=(), converter=_limits)
     changes_only: bool = False

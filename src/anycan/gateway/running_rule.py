@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, cast
 
 from anycan.gateway.backlog import make_line
 from anycan.gateway.caller import Caller
 from anycan.gateway.counters import RuleCounters
 from anycan.gateway.limits import make_admission
 from anycan.gateway.reasons import DropReason
+from anycan.gateway.taker import Direct, Taker
 from anycan.gateway.transform import make_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from anycan.gateway.limits import Admission
     from anycan.gateway.outlet import Outlet
     from anycan.gateway.port import Port
     from anycan.gateway.rule import Rule
@@ -50,7 +53,22 @@ class RunningRule:
         self._lines = tuple(
             make_line(route, rule.capacity, rule.overflow) for route in self.counters.routes
         )
-        emit = self._make_emit()
+        transform = make_transform(
+            modify=rule.modify,
+            id_map=rule.id_map,
+            convert=rule.convert,
+            bit_rate_switch=rule.bit_rate_switch,
+            checksums=rule.checksums,
+        )
+        send = self._make_send()
+        emit = send if transform is None else self._make_emit(transform, send)
+        admission = make_admission(
+            active=rule.active,
+            changes_only=rule.changes_only,
+            refresh=rule.refresh,
+            minimum_interval=rule.minimum_interval,
+            limits=rule.limits,
+        )
         self.caller: Caller | None = None
         if rule.call is not None:
             self.caller = Caller(
@@ -63,19 +81,26 @@ class RunningRule:
                 self._flush,
             )
             emit = self.caller.put
-        self._take = self._make_take(emit)
-        self._registered = self._take
+        self._take = self._make_take(emit, admission)
+        if admission is None and self.caller is None:
+            direct = None
+            if transform is None and len(self.outlets) == 1:
+                direct = Direct(self.outlets[0], self._lines[0], self.counters)
+            self._taker = Taker(self._take, self._make_batch(transform), direct)
+        else:
+            self._taker = Taker(self._take)
+        self._registered = self._taker
         self._held: list[tuple[bytes, int]] | None = None
 
     def start(self) -> None:
         """Come into force."""
-        self._registered = self._take
+        self._registered = self._taker
         self.source.add(self.rule.filter, self._registered)
 
     def start_held(self) -> None:
         """Come into force, and keep what comes until :meth:`release`: the kernel forwards still."""
         self._held = []
-        self._registered = self._hold
+        self._registered = Taker(self._hold)
         self.source.add(self.rule.filter, self._registered)
 
     def _hold(self, payload: bytes, stamp: int) -> None:
@@ -103,7 +128,7 @@ class RunningRule:
                 self._take(payload, stamp)
 
         self.source.remove(self._registered)
-        self._registered = take_early
+        self._registered = Taker(take_early)
         self.source.add(self.rule.filter, self._registered)
         self.source.read_all()
 
@@ -122,15 +147,10 @@ class RunningRule:
 
     # What is called for each frame; made for what the rule says, so that the rest costs nothing.
 
-    def _make_take(self, emit: Callable[[bytes, int], object]) -> Callable[[bytes, int], object]:
-        rule, counters = self.rule, self.counters
-        admission = make_admission(
-            active=rule.active,
-            changes_only=rule.changes_only,
-            refresh=rule.refresh,
-            minimum_interval=rule.minimum_interval,
-            limits=rule.limits,
-        )
+    def _make_take(
+        self, emit: Callable[[bytes, int], object], admission: Admission | None
+    ) -> Callable[[bytes, int], object]:
+        counters = self.counters
         if admission is None:
 
             def take(payload: bytes, stamp: int) -> None:
@@ -150,27 +170,44 @@ class RunningRule:
 
         return take_admitted
 
-    def _make_emit(self) -> Callable[[bytes, int], object]:
-        rule, counters = self.rule, self.counters
-        transform = make_transform(
-            modify=rule.modify,
-            id_map=rule.id_map,
-            convert=rule.convert,
-            bit_rate_switch=rule.bit_rate_switch,
-            checksums=rule.checksums,
-        )
-        send = self._make_send()
-        if transform is None:
-            return send
+    def _make_emit(
+        self,
+        transform: Callable[[bytes], bytes | DropReason],
+        send: Callable[[bytes, int], object],
+    ) -> Callable[[bytes, int], object]:
+        counters = self.counters
 
         def emit(payload: bytes, stamp: int) -> None:
             changed = transform(payload)
-            if changed.__class__ is bytes:
+            if isinstance(changed, bytes):
                 send(changed, stamp)
-            else:
-                counters.dropped[changed] += 1  # type: ignore[index]  # the reason why it is no frame
+            else:  # why it is no frame any more
+                counters.dropped[changed] += 1
 
         return emit
+
+    def _make_batch(
+        self, transform: Callable[[bytes], bytes | DropReason] | None
+    ) -> Callable[[list[bytes], list[int]], object]:
+        counters, take = self.counters, self._take
+        ways = [
+            (outlet.pending.extend, line)
+            for outlet, line in zip(self.outlets, self._lines, strict=True)
+        ]
+
+        def take_batch(payloads: list[bytes], stamps: list[int]) -> None:
+            if transform is not None:
+                changed = list(map(transform, payloads))
+                if set(map(type, changed)) != {bytes}:
+                    for payload, stamp in zip(payloads, stamps, strict=True):
+                        take(payload, stamp)
+                    return
+                payloads = cast("list[bytes]", changed)
+            counters.received += len(payloads)
+            for extend, line in ways:
+                extend(zip(payloads, stamps, repeat(line)))
+
+        return take_batch
 
     def _make_send(self) -> Callable[[bytes, int], object]:
         ways = [

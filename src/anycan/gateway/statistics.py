@@ -26,6 +26,13 @@ def bucket_of(nanoseconds: int) -> int:
     return min((exponent << _FINE) + (units >> exponent), _BUCKETS - 1)
 
 
+def lower_end(bucket: int) -> int:
+    """Give the least time that is in a bucket, in nanoseconds."""
+    if bucket < 16:
+        return bucket << _UNIT_BITS
+    return ((bucket & 7) + 8 << (bucket >> _FINE) - 1) << _UNIT_BITS
+
+
 def _upper_end(bucket: int) -> float:
     """Give the time below which a bucket's times are, in seconds."""
     if bucket < 16:

@@ -67,6 +67,22 @@ class Descriptor(Protocol):
         """
         ...
 
+    def send_received(self, buffer: MessageBuffer, count: int, size: int) -> int:
+        """Send the first payloads of a receive buffer, all of one length.
+
+        Args:
+            buffer: What another socket has filled.
+            count: How many.
+            size: The length of each.
+
+        Returns:
+            How many were taken, from 1.
+
+        Raises:
+            OSError: As :meth:`send`.
+        """
+        ...
+
     def close(self) -> Callable[[], object] | None:
         """Close the socket; a second time does nothing.
 

@@ -13,6 +13,7 @@ from anycan.wire.constants import (
 )
 from anycan.wire.frames import decode_frame
 from anycan.wire.messages import SECOND
+from anycan.wire.record_columns import RecordColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ _SIZES: Final = frozenset({CAN_MTU, CANFD_MTU})
 
 class ForwardingSocket(RawSocket):
     """A :class:`RawSocket` that gives and takes the bytes of frames."""
+
+    _columns: RecordColumns | None = None
 
     def read(self) -> int:
         """Read what waits, up to a batch, for :meth:`payloads`; give how many messages.
@@ -60,6 +63,24 @@ class ForwardingSocket(RawSocket):
                 continue
             yield payload, seconds * SECOND + fraction
         buffer.note_drops(count)
+
+    @property
+    def columns(self) -> RecordColumns:
+        """The messages last read, column by column."""
+        found = self._columns
+        if found is None:
+            found = self._columns = RecordColumns(self._buffer)
+        return found
+
+    def note_drops(self, count: int) -> None:
+        """Take the drop count of the messages last read."""
+        self._buffer.note_drops(count)
+
+    def put_received(self, source: ForwardingSocket, count: int, size: int) -> int:
+        """Send the first messages that another socket last read, as :meth:`put`."""
+        taken = self._descriptor.send_received(source._buffer, count, size)
+        self.sent += taken
+        return taken
 
     def put(self, payloads: Sequence[bytes]) -> int:
         """Send payloads in their order, as many as are taken, up to a batch.

@@ -18,11 +18,12 @@ from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU
 from anycan.wire.messages import SOCKADDR_CAN_SIZE, MessageBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _ARPHRD_CAN: Final = "280"  # linux/if_arp.h
 _SIOCGIFMTU: Final = 0x8921  # linux/sockios.h
 _SEND_BATCH: Final = 64
+_BUFFERS: Final = 32  # receive buffers that are sent from, at a time
 _MAXIMUM_PDU: Final = Path("/sys/module/can_isotp/parameters/max_pdu_size")
 _HEADER_SIZE: Final = struct.calcsize("@PIPNPNi0PI0P")  # struct mmsghdr
 
@@ -289,6 +290,18 @@ class KernelDescriptor:
             raise _failure()
         return count
 
+    def send_received(self, buffer: MessageBuffer, count: int, size: int) -> int:
+        """Send the first payloads of a receive buffer, from where they are."""
+        count = min(count, buffer.capacity)
+        headers_address = self._outbox.headers_of(buffer, size)
+        send_many = self._library.sendmmsg
+        if send_many is None:
+            return self._send_each(headers_address, count)
+        taken: int = send_many(self._fd, headers_address, count, MSG_DONTWAIT)
+        if taken < 0:
+            raise _failure()
+        return taken
+
     def _send_each(self, headers_address: int, count: int) -> int:
         """Do sendmmsg's work by sendmsg, for a C library that lacks it."""
         for position in range(count):
@@ -316,6 +329,52 @@ class KernelDescriptor:
         return partial(os.close, fd) if fd >= 0 else None
 
 
+_HEADER: Final = struct.Struct("@PIPNPNi0PI0P")  # struct mmsghdr
+_VECTOR: Final = struct.Struct("@PN")
+
+
+def _linked_headers(addresses: Iterable[int], size: int) -> tuple[bytearray, bytearray]:
+    """Give vectors for payloads of one length, and headers that point to these."""
+    vectors = bytearray(b"".join(_VECTOR.pack(address, size) for address in addresses))
+    first = _address_of(vectors)
+    headers = b"".join(
+        _HEADER.pack(0, 0, first + offset, 1, 0, 0, 0, 0)
+        for offset in range(0, len(vectors), _VECTOR.size)
+    )
+    return vectors, bytearray(headers)
+
+
+class _Room:
+    """Memory for a batch of payloads of one length: nothing but these is written for a batch.
+
+    Args:
+        size: Their length.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.payloads = bytearray(_SEND_BATCH * size)
+        start = _address_of(self.payloads)
+        addresses = range(start, start + len(self.payloads), size)
+        self._vectors, self._headers = _linked_headers(addresses, size)
+        self.address = _address_of(self._headers)
+
+
+class _Received:
+    """Headers for the payloads of a receive buffer, which it keeps: they point into its memory.
+
+    Args:
+        buffer: The buffer.
+        size: The length of its payloads.
+    """
+
+    def __init__(self, buffer: MessageBuffer, size: int) -> None:
+        self._buffer = buffer
+        start = _address_of(buffer.records)
+        addresses = range(start, start + len(buffer.records), buffer.stride)
+        self._vectors, self._headers = _linked_headers(addresses, size)
+        self.address = _address_of(self._headers)
+
+
 class _Outbox:
     """Memory from which sendmmsg sends a batch: headers, vectors, one address, the payloads."""
 
@@ -327,6 +386,17 @@ class _Outbox:
         self._vectors = bytearray(_SEND_BATCH * self._vector.size)
         self._address = bytearray(SOCKADDR_CAN_SIZE)
         self._headers: dict[bool, bytearray] = {}
+        self._rooms: dict[int, _Room] = {}
+        self._received: dict[tuple[int, int], _Received] = {}
+
+    def headers_of(self, buffer: MessageBuffer, size: int) -> int:
+        """Give where headers stand that send a buffer's payloads from where they are."""
+        known = self._received.get((id(buffer), size))
+        if known is None:
+            if len(self._received) >= _BUFFERS:
+                self._received.clear()
+            known = self._received[id(buffer), size] = _Received(buffer, size)
+        return known.address
 
     def fill(self, payloads: Sequence[bytes], address: bytes | None) -> int:
         """Put a batch in.
@@ -335,6 +405,13 @@ class _Outbox:
             Where the headers stand in memory.
         """
         joined = b"".join(payloads)
+        size = len(payloads[0])
+        if address is None and set(map(len, payloads)) == {size}:
+            room = self._rooms.get(size)
+            if room is None:
+                room = self._rooms[size] = _Room(size)
+            room.payloads[: len(joined)] = joined
+            return room.address
         if len(joined) > len(self._payloads):
             self._payloads = bytearray(len(joined))
         self._payloads[: len(joined)] = joined
