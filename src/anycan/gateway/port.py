@@ -32,7 +32,7 @@ from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 from anycan.wire.options import VcidOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from anycan.endpoints.pump import AsyncioPump, TrioPump
     from anycan.frame import AnyFrame
@@ -303,11 +303,12 @@ class Port:
         return True
 
     def _forward(self, socket: ForwardingSocket, count: int) -> None:
-        stamp = None
-        if count > 1 and not self._is_xl:
-            stamp = self._forward_batch(socket, count)
-        if stamp is None:
-            stamp = self._forward_each(socket, count)
+        if count == 1:
+            only = socket.single()
+            stamp = 0 if only is None else self._forward_each(socket, (only,))
+        else:
+            found = None if self._is_xl else self._forward_batch(socket, count)
+            stamp = self._forward_each(socket, socket.payloads(count)) if found is None else found
         if self._state == "down" and stamp > self._down_ns:  # not what had come before
             self.come_up()
         for outlet in self._reached:
@@ -363,11 +364,12 @@ class Port:
         for taker in takers:
             taker.batch(payloads, stamps[sent:])
 
-    def _forward_each(self, socket: ForwardingSocket, count: int) -> int:
+    def _forward_each(self, socket: ForwardingSocket, messages: Iterable[tuple[bytes, int]]) -> int:
+        """Hand on messages one by one; give the stamp of the last."""
         stamp = 0
         verdicts = self._dispatch.verdicts
         xl = self._is_xl
-        for payload, stamp in socket.payloads(count):
+        for payload, stamp in messages:
             takers: Any = self._dispatch.takers_of_xl(payload) if xl else verdicts[payload[:4]]
             if takers.__class__ is not tuple:
                 takers = settle(takers, payload, stamp, socket)

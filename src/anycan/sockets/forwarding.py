@@ -64,6 +64,17 @@ class ForwardingSocket(RawSocket):
             yield payload, seconds * SECOND + fraction
         buffer.note_drops(count)
 
+    def single(self) -> tuple[bytes, int] | None:
+        """Give the only message last read as :meth:`payloads` does; None: it is no frame."""
+        payload, stamp = self._buffer.first_stamped()
+        length = len(payload)
+        if length not in _SIZES and (length <= CANXL_HEADER_SIZE or not payload[4] & XLF):
+            self.malformed += 1
+            self.received -= 1
+            return None
+        self._buffer.note_drops(1)
+        return payload, stamp
+
     @property
     def columns(self) -> RecordColumns:
         """The messages last read, column by column."""

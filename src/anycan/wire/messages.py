@@ -236,6 +236,12 @@ class MessageBuffer:
             self._stamped.iter_unpack(records), self._header.iter_unpack(headers), strict=True
         )
 
+    def first_stamped(self) -> tuple[bytes, int]:
+        """Give the first message alone: its payload, to its own length, and its stamp."""
+        _, _, length = self._unpack_header(self.headers)
+        payload, seconds, fraction = self._stamped.unpack_from(self.records)
+        return payload[:length], seconds * SECOND + fraction
+
     def note_drops(self, count: int) -> None:
         """Take the drop count from the last of ``count`` messages, if it has one."""
         control, _, _ = self._unpack_header(self.headers, (count - 1) * HEADER_SIZE)
