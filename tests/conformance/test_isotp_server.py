@@ -23,6 +23,7 @@ from anycan import (
     PduError,
     SequenceError,
 )
+from rig.host import in_guest
 from rig.isotp import ONE, IsotpBench
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ async def test_who_does_not_answer_is_told(bench: IsotpBench) -> None:
 
 
 async def test_nobody_answers(bench: IsotpBench) -> None:
-    async with ask(bench, b"?", timeout=0.02) as replies:
+    # The emulated processor may take a while to send the request alone.
+    async with ask(bench, b"?", timeout=1.0 if in_guest() else 0.02) as replies:
         assert [reply async for reply in replies] == []
     assert replies.missing == tuple(TESTERS)
 
@@ -261,10 +263,12 @@ async def test_a_request_to_all_that_is_wrong_is_a_fault(bench: IsotpBench) -> N
 
 
 async def test_each_responder_may_ask_for_time(bench: IsotpBench) -> None:
+    timeout = 1.0 if in_guest() else 0.15  # the emulated processor takes its time
+
     async def pending(request: IsotpRequest) -> bytes:
         if request.address == ECUS[0]:
             await request.reply(b"pending")
-            await anyio.sleep(0.3)
+            await anyio.sleep(2 * timeout)
         return b"final"
 
     async with (
@@ -273,7 +277,7 @@ async def test_each_responder_may_ask_for_time(bench: IsotpBench) -> None:
             bench,
             b"?",
             responders=TESTERS[:3],
-            timeout=0.15,
+            timeout=timeout,
             final=lambda reply: reply != b"pending",
             pending_timeout=20.0,
         ) as replies,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -9,6 +10,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from anycan import (
+    CanOSError,
     DropReason,
     FdFrame,
     Filter,
@@ -23,11 +25,13 @@ from anycan.gateway.port import Port
 from anycan.gateway.running_rule import RunningRule
 from anycan.gateway.statistics import DestinationStatistics, LatencyHistogram, RuleStatistics
 from anycan.wire.frames import encode_frame
+from anycan.wire.netlink_gateway import RTM_NEWROUTE
 from rig.gateways import receive, rule, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anycan import AnyFrame
     from rig.gateways import StandInKernel
 
 pytestmark = pytest.mark.anyio
@@ -83,24 +87,28 @@ class TestFromTheKernel:
             ends.rule.start_held()
             ends.take(ONE, 100)
             ends.take(TWO, 101)
-            ends.rule.release(100)
+            assert ends.rule.counters.received == 0
+            ends.rule.resume(lambda stamp: stamp > 100)
             assert await receive(far, 1) == [Frame(2, b"\2")]
             ends.take(ONE, 102)
             ends.rule._flush()
             assert await receive(far, 1) == [Frame(1, b"\1")]
         counters = ends.rule.counters
         assert (counters.received, counters.routes[0].forwarded) == (2, 2)
+        # It has the short way again.
+        assert list(ends.source._wanted) == [ends.rule._taker]
         ends.close()
 
     async def test_what_is_held_is_bounded(self, network: UserNetwork) -> None:
         ends = Ends(network, capacity=2)
         ends.rule.start_held()
-        for stamp in range(5):
+        for stamp in range(10_000):
             ends.take(ONE, stamp)
-        ends.rule.release(-1)
+        assert len(ends.rule._held) == 8192
+        ends.rule.resume(lambda stamp: stamp > 9_990)  # the oldest went, which are the kernel's
         counters = ends.rule.counters
-        assert (counters.received, counters.routes[0].forwarded) == (5, 2)
-        assert counters.dropped == {DropReason.QUEUE_FULL: 3}
+        assert (counters.received, counters.routes[0].forwarded) == (9, 9)
+        assert counters.dropped == {}
         ends.close()
 
     async def test_counts_go_on(self, kernel: StandInKernel) -> None:
@@ -124,25 +132,62 @@ class TestFromTheKernel:
 
 
 class TestToTheKernel:
-    async def test_what_lies_unread_is_forwarded(self, network: UserNetwork) -> None:
+    async def test_frames_are_parted_by_their_stamps(self, network: UserNetwork) -> None:
         ends = Ends(network)
         async with open_raw("b", network=network) as far:
             ends.rule.start()
-            ends.source.tell_kernel()
-            for number in range(5):
-                network.inject("a", Frame(number))
-            ends.rule.finish(2**62)
-            assert len(await receive(far, 5)) == 5
+            ends.rule.hold()
+            ends.take(ONE, 100)
+            ends.take(TWO, 101)
+            ends.rule.resume(lambda stamp: stamp <= 100)
+            assert await receive(far, 1) == [Frame(1, b"\1")]
+        assert ends.rule.counters.received == 1
         ends.close()
 
-    async def test_what_comes_later_is_the_kernels(self, network: UserNetwork) -> None:
-        ends = Ends(network)
-        ends.rule.start()
-        ends.source.tell_kernel()
-        network.inject("a", Frame(1))
-        ends.rule.finish(0)
-        assert ends.rule.counters.received == 0
-        ends.close()
+    async def test_several_rules_of_one_source(self, kernel: StandInKernel) -> None:
+        """What comes while they are installed one after the other is forwarded once."""
+        rules = [rule(kernel, "a", "b", filter=Filter.id(number)) for number in range(3)]
+        meeting = rule(kernel, "b", "c", call=lambda frame: frame)
+        gateway = Gateway([*rules, meeting])
+        async with running(gateway), open_raw("b", network=kernel) as far:
+            for number in range(3):
+                kernel.inject("a", Frame(number))
+            assert len(await receive(far, 3)) == 3
+            for number in range(3):
+                kernel.inject("a", Frame(number))  # and lies unread
+            await gateway.replace(rules)
+            assert len(await receive(far, 3)) == 3
+            for number in range(3):
+                kernel.inject("a", Frame(number))  # which can-gw would forward
+            await checkpoint()
+        found = gateway.statistics().rules
+        assert [(one.path, one.forwarded) for one in found] == [("kernel", 2)] * 3
+
+    async def test_refused_they_go_on(self, kernel: StandInKernel) -> None:
+        one = rule(kernel, "a", "b")
+        meeting = rule(kernel, "b", "c", call=lambda frame: frame)
+        gateway = Gateway([one, meeting])
+        async with running(gateway), open_raw("b", network=kernel) as far:
+            kernel.refuse[RTM_NEWROUTE] = 1, CanOSError(errno.ENOMEM, "no memory")
+            await gateway.replace([one])
+            kernel.inject("a", Frame(1))
+            assert await receive(far, 1) == [Frame(1)]
+            assert kernel.routes == []
+
+    async def test_what_waits_is_counted(self, kernel: StandInKernel) -> None:
+        kernel.add_vcan("q", transmit_queue=1)
+        one = rule(kernel, "a", "q")
+        meeting = rule(kernel, "q", "c", call=lambda frame: frame)
+        gateway = Gateway([one, meeting])
+        async with running(gateway):
+            for number in range(20):
+                kernel.inject("a", Frame(number))
+            await until(lambda: gateway.statistics().rules[0].received == 20)
+            await gateway.replace([one])
+            (found,) = gateway.statistics().rules
+            (end,) = found.destinations
+            assert (found.path, found.received, end.waiting) == ("kernel", 20, 0)
+            assert end.forwarded + sum(end.dropped.values()) == 20
 
 
 class TestInterfaces:
@@ -159,9 +204,16 @@ class TestInterfaces:
                 await until(lambda: gateway.statistics().ports[0].state == "down")
                 network.set_mtu("small", 72)
                 network.set_up("small")
-                await until(lambda: gateway.statistics().ports[0].state == "up")
-                network.inject("small", FdFrame(1, bytes(20)))
-                assert await receive(far, 1) == [FdFrame(1, bytes(20))]
+                network.inject("small", Frame(7))  # before anybody has looked
+                fd = FdFrame(1, bytes(20))
+                found: list[AnyFrame] = []
+                with anyio.fail_after(10):
+                    while fd not in found:
+                        network.inject("small", fd)
+                        with anyio.move_on_after(0.02):
+                            found += await far.receive_many()
+                assert gateway.statistics().ports[0].state == "up"
+                assert gateway.statistics().ports[0].gaps == 1
 
     async def test_a_network_that_is_closed_ends_nothing_else(self, network: UserNetwork) -> None:
         other = UserNetwork()

@@ -51,6 +51,7 @@ class Way:
     def put_received(self, source: object, count: int, size: int) -> int:
         raise AssertionError(f"{count} of {size} bytes from {source}: nothing is sent so here")
 
+    def took_error(self) -> None: ...
     def was_down(self) -> None:
         self.told.append("down")
 

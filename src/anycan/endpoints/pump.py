@@ -48,6 +48,10 @@ class AsyncioPump:
         if not self._read():
             self._registration.renew()
 
+    def renew(self) -> None:
+        """Go on being polled: somebody else has taken the descriptor's error."""
+        self._registration.renew()
+
     def close(self) -> None:
         """Read no more."""
         self._registration.close()
@@ -77,6 +81,9 @@ class TrioPump:
                     await self._trio.lowlevel.wait_readable(self._fd)
                 if self._open:
                     self._read()
+
+    def renew(self) -> None:
+        """Go on being polled; trio does so by itself."""
 
     def close(self) -> None:
         """Read no more; a second time does nothing."""

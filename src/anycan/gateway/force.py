@@ -166,23 +166,26 @@ class Force:
         self._start_tasks()
         await self._check_circles(choices)
         kernel_rules = self._set.new_kernel_rules(choices)
-        installed_ns = 0
         if kernel_rules and self._kernel is not None:
+            self._set.hold(kernel_rules)
             try:
-                installed_ns = await to_thread.run_sync(self._kernel.install, kernel_rules)
-            except (CanOSError, GatewayError) as error:
+                await to_thread.run_sync(self._kernel.install, kernel_rules)
+            except BaseException as error:
+                self._set.go_on(kernel_rules)
+                if not isinstance(error, CanOSError | GatewayError):
+                    raise
                 reason = getattr(error, "strerror", None) or str(error)
                 required = [one for one in kernel_rules if one.planned.rule.offload == "require"]
                 if required:
                     raise OffloadError(
                         f"rule {required[0].name!r} requires the kernel's path: {reason}"
                     ) from error
-                choices = self._choose(planned, reason)
+                choices = self._intended = self._choose(planned, reason)
                 if isinstance(error, CanPermissionError | ProtocolUnavailableError):
                     self._kernel_refusal = reason  # and will refuse the next time
                 await self._check_circles(choices)
                 kernel_rules = []
-        await self._set.change(choices, kernel_rules, self._kernel, installed_ns)
+        await self._set.change(choices, kernel_rules, self._kernel)
         self._start_tasks()
 
     def _choose(self, planned: Sequence[PlannedRule], refusal: str = "") -> list[Choice]:
@@ -297,9 +300,12 @@ class Force:
             if kernel is None or not self._set.kernel_rules:
                 return
             try:
-                await to_thread.run_sync(kernel.mend, list(self._set.kernel_rules.values()))
-            except CanOSError as error:
-                _LOGGER.warning("the kernel's rules could not be put back: %s", error.strerror)
+                fit = await to_thread.run_sync(kernel.mend, [*self._set.kernel_rules.values()])
+                if not fit:
+                    await self._apply([choice.planned.rule for choice in self._set.choices])
+            except (CanOSError, GatewayError) as error:
+                reason = getattr(error, "strerror", None) or error
+                _LOGGER.warning("the kernel's rules could not be put back: %s", reason)
 
     # Telling
 

@@ -17,11 +17,12 @@ _FLAGS: Final = EFF_FLAG | RTR_FLAG | ERR_FLAG
 
 
 class Identifiers(dict[bytes, bytes]):
-    r"""The word of a frame without what does not count, by the frame's first five bytes.
+    """The word of a frame without what does not count, by the frame's first five bytes.
 
     Example:
-        >>> Identifiers()[(0x123 | 1 << 11).to_bytes(4, sys.byteorder) + b"\0"].hex()
-        '23010000'
+        >>> dirty = (0x123 | 1 << 11).to_bytes(4, sys.byteorder) + bytes(1)
+        >>> hex(int.from_bytes(Identifiers()[dirty], sys.byteorder))
+        '0x123'
     """
 
     def __missing__(self, key: bytes) -> bytes:

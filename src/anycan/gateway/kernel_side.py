@@ -12,7 +12,7 @@ import attrs
 from anycan.exceptions import CanOSError, GatewayError
 from anycan.gateway.kernel_path import KernelPath
 from anycan.gateway.modification import combine
-from anycan.gateway.plan import routes_of
+from anycan.gateway.plan import facts_of, routes_of
 from anycan.gateway.presence import find_gateways
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import DestinationStatistics, LatencyHistogram, RuleStatistics
@@ -43,6 +43,8 @@ class KernelRule:
         wanted: The kernel's rules, without their numbers.
         installed: The same as they were installed.
         past: What this process has counted for the rule before.
+        installed_ns: When it was installed, in nanoseconds since the epoch.
+        removed_ns: When it was removed.
     """
 
     def __init__(self, choice: Choice) -> None:
@@ -53,6 +55,8 @@ class KernelRule:
         # this one was not to take.
         self._counts_deleted = bool(combine(choice.planned.rule.modify).parts & ChangedPart.LENGTH)
         self.past: RuleStatistics | None = None
+        self.installed_ns = 0
+        self.removed_ns = 0
         self._names: dict[int, str] = {}  # of the destinations
         self._past: Counts = {}
         self._last: dict[int, GatewayRoute] = {}  # by uid
@@ -91,7 +95,7 @@ class KernelRule:
         """Give the counts that were noted last."""
         counts: Counts = {str(port): (0, 0, 0) for port in self.planned.rule.destinations}
         counts |= self._past
-        for route in self._last.values():
+        for route in list(self._last.values()):  # a thread may be mending
             name = self._names.get(route.destination)
             if name is not None:
                 counts[name] = self._added(counts.get(name), route)
@@ -179,11 +183,8 @@ class KernelSide:
         if count:
             _LOGGER.info("removed %d rules of can-gw that gateways had left behind", count)
 
-    def install(self, rules: Iterable[KernelRule]) -> int:
+    def install(self, rules: Iterable[KernelRule]) -> None:
         """Install rules, all or none.
-
-        Returns:
-            When it was done, in nanoseconds since the epoch.
 
         Raises:
             CanOSError: The kernel refused one.
@@ -193,18 +194,14 @@ class KernelSide:
         try:
             for rule in rules:
                 rule.note_installed(self._path.install(rule.wanted))
+                rule.installed_ns = time.time_ns()
                 made.append(rule)
         except BaseException:
             self.remove(made)
             raise
-        return time.time_ns()
 
-    def remove(self, rules: Iterable[KernelRule]) -> int:
-        """Remove rules, and keep their last counts.
-
-        Returns:
-            When it was done, in nanoseconds since the epoch.
-        """
+    def remove(self, rules: Iterable[KernelRule]) -> None:
+        """Remove rules, and keep their last counts."""
         rules = list(rules)
         self.count(rules)
         for rule in rules:
@@ -212,9 +209,9 @@ class KernelSide:
                 self._path.remove(rule.installed)
             except CanOSError as error:
                 _LOGGER.warning("rule %r stays with the kernel: %s", rule.name, error.strerror)
+            rule.removed_ns = time.time_ns()
             rule.note_dropped(())
             rule.installed = []
-        return time.time_ns()
 
     def count(self, rules: Iterable[KernelRule]) -> None:
         """Take what the kernel has counted; where it does not tell, what is known stays."""
@@ -231,27 +228,35 @@ class KernelSide:
         if not self.netlink.busy:
             self.count(rules)
 
-    def mend(self, rules: Iterable[KernelRule]) -> None:
+    def mend(self, rules: Iterable[KernelRule]) -> bool:
         """Put back what the kernel has dropped with an interface that has come back since.
 
         And what an interface with another MTU needs besides. What it still has of a rule, for other
         destinations, stays as it is.
 
+        Returns:
+            Whether all of them are rules that the kernel can have; else paths are to be chosen
+            anew.
+
         Raises:
             CanOSError: The kernel does not tell what it has.
         """
         there = self._path.counts()
+        fit = True
         for rule in rules:
+            rule.note_counts(there)
             try:
-                self._mend(rule, there)
+                fit &= self._mend(rule, there)
             except (CanOSError, GatewayError) as error:
                 reason = getattr(error, "strerror", None) or error
                 _LOGGER.warning("rule %r: the kernel does not take it back: %s", rule.name, reason)
+        return fit
 
-    def _mend(self, rule: KernelRule, there: Mapping[int, GatewayRoute]) -> None:
+    def _mend(self, rule: KernelRule, there: Mapping[int, GatewayRoute]) -> bool:
+        """Mend one rule; tell whether the kernel can have it, as far as is known."""
         routes = routes_of(rule.planned)
-        if isinstance(routes, str):  # an interface is not there yet
-            return
+        if isinstance(routes, str):
+            return any(facts_of(key) is None for key in rule.planned.ports)  # it may come back
         known = {
             attrs.evolve(route, uid=0): route for route in rule.installed if route.uid in there
         }
@@ -259,7 +264,7 @@ class KernelSide:
         old = [route for route in rule.installed if known.get(attrs.evolve(route, uid=0)) != route]
         old += [route for given, route in known.items() if given not in routes]
         if not new and not old:
-            return
+            return True
         made = self._path.install(new)
         self._path.remove(old)
         kept = [route for given, route in known.items() if given in routes]
@@ -267,6 +272,7 @@ class KernelSide:
         rule.note_installed([*kept, *made])
         rule.wanted = tuple(routes)
         _LOGGER.info("rule %r: the kernel forwards again", rule.name)
+        return True
 
     def close(self) -> None:
         """Ask the kernel nothing more."""

@@ -427,7 +427,7 @@ class Admission:
     A frame is asked for in this order: ``active``, ``changes_only``, ``minimum_interval`` and
     ``limits``. What is remembered changes with a frame that is let through, and with no other.
 
-    An identifier is the first four bytes of a frame, flags included. At least the last 32,768 that
+    An identifier is the word of a frame without what does not count. At least the last 32,768 that
     were let through are remembered and at most 65,536; one forgotten is as one that never came.
 
     Time is that of the frames. If it goes back by more than a second the clock has been set, and

@@ -51,6 +51,10 @@ class Way(Protocol):
         """Send what another socket has read, as :meth:`put`."""
         ...
 
+    def took_error(self) -> None:
+        """Take note that a call has taken the socket's pending error."""
+        ...
+
     def was_down(self) -> None:
         """Take note that the interface is down."""
         ...
@@ -133,7 +137,9 @@ class Outlet:
             return 0
         try:
             taken = way.put_received(source, count, size)
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENETDOWN:
+                way.took_error()
             return 0
         self._pacer.progress()
         way.was_up()
@@ -171,6 +177,7 @@ class Outlet:
         if number == errno.ENETDOWN:
             # It may be what the socket had kept of the interface's past: only a second refusal
             # says that it is down.
+            way.took_error()
             try:
                 return way.put(payloads)
             except OSError as error:

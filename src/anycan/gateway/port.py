@@ -103,7 +103,8 @@ class Port:
         elif self._state == "down" and self._kinds() != self._opened_for:
             self.close()
             self._state = "gone"
-            self.try_to_open()
+            if self.try_to_open():
+                self._state = "down"  # until frames come or go
 
     def _kinds(self) -> tuple[bool, bool]:
         """Tell whether the interface has frames of CAN FD, and of CAN XL."""
@@ -204,6 +205,7 @@ class Port:
             self._down_ns = time.time_ns()
             self._gaps += 1
             self._on_lost()
+            self.renew()
             remedy = self.network.remedy(self.interface)
             _LOGGER.warning(
                 "%s: the interface is down; forwarding to and from it goes on when it is up (%s)",
@@ -211,9 +213,14 @@ class Port:
                 remedy,
             )
 
+    def renew(self) -> None:
+        """Go on being polled, though somebody else has taken the socket's error."""
+        if self._pump is not None:
+            self._pump.renew()
+
     def come_up(self) -> None:
         """Take note that frames come or go."""
-        if self._state == "down":
+        if self._state == "down" and self._kinds() == self._opened_for:
             self._state = "up"
             _LOGGER.info("%s: the interface is up again", self.name)
 
@@ -443,6 +450,10 @@ class _Way:
         if socket is None:
             raise AssertionError("an outlet asks for the descriptor first")
         return socket.put_received(source, count, size)
+
+    def took_error(self) -> None:
+        """Take note that a call has taken the socket's pending error."""
+        self._port.renew()
 
     def was_down(self) -> None:
         """Take note that the interface is down."""

@@ -51,6 +51,7 @@ _LISTENING: Final = re.compile(
 )
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred
 _RETRY: Final = 0.01  # seconds
+_ATTEMPTS: Final = 20
 _PAUSE: Final = 0.1  # seconds, where there are no descriptors left
 _LOGGER: Final = logging.getLogger("anycan.gateway")
 _here: Final[dict[str, Presence]] = {}  # where no other process can see them
@@ -306,7 +307,14 @@ def _peer_of(tag: int, name: str) -> tuple[int | None, int | None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)
         try:
-            client.connect(_address(f"{tag:03x}-{name}"))
+            for attempt in range(_ATTEMPTS):  # as many may wait already as may
+                try:
+                    client.connect(_address(f"{tag:03x}-{name}"))
+                    break
+                except BlockingIOError:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    time.sleep(_RETRY)
             credentials = client.getsockopt(
                 socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
             )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import operator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -61,18 +63,17 @@ class RuleSet:
         choices: Sequence[Choice],
         kernel_rules: Sequence[KernelRule],
         kernel: KernelSide | None,
-        installed_ns: int = 0,
     ) -> None:
         """Have other rules in force; on an error everything is as it was.
 
         A rule that goes over to the kernel, or comes back from it, neither loses a frame nor has
-        one forwarded twice, but for those that come during the system call itself.
+        one forwarded twice, but for those that come during the kernel's own call; what waits for a
+        destination then is dropped, as when a rule ends.
 
         Args:
             choices: All rules, and who forwards for each.
             kernel_rules: Those that have just been installed in the kernel.
             kernel: What asks the kernel; None: nothing does.
-            installed_ns: When they were.
 
         Raises:
             CanOSError: An interface cannot be opened.
@@ -80,32 +81,58 @@ class RuleSet:
         try:
             running, started = self._make_ready(choices)
         except BaseException:
+            self.go_on(kernel_rules)
             if kernel is not None and kernel_rules:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(kernel.remove, kernel_rules)
             raise
         # From here on nothing fails, and nothing ends it half-way.
         self.choices = list(choices)
-        for new in kernel_rules:
-            old = self.running.get(new.name)
-            if old is not None and old.rule == new.planned.rule:
-                old.finish(installed_ns)
-                new.past = old.counters.statistics(new.name)
-        back = [
-            rule
-            for rule in started
-            if rule.name in self.kernel_rules
-            and self.kernel_rules[rule.name].planned.rule == rule.rule
-        ]
+        going = self._let_go(kernel_rules)
+        back = [rule for rule in started if self._is_kernels(rule)]
         self._take_over(running, started, back)
+        for new, old in going:
+            new.past = old.counters.statistics(new.name)
         ended = self._take_over_kernel(kernel_rules)
         if ended and kernel is not None:
             with anyio.CancelScope(shield=True):
-                ended_ns = await to_thread.run_sync(kernel.remove, ended)
-            past = {rule.name: rule.statistics() for rule in ended}
+                await to_thread.run_sync(kernel.remove, ended)
+            by_name = {rule.name: rule for rule in ended}
             for rule in back:
-                rule.counters.past = past[rule.name]
-                rule.release(ended_ns)
+                before = by_name[rule.name]
+                rule.counters.past = before.statistics()
+                rule.resume(partial(operator.lt, before.removed_ns))
+
+    def hold(self, kernel_rules: Iterable[KernelRule]) -> None:
+        """Keep frames of rules that are about to be installed in the kernel, as they are."""
+        for _, old in self._same(kernel_rules):
+            old.hold()
+
+    def go_on(self, kernel_rules: Iterable[KernelRule]) -> None:
+        """Forward on as before: they were not installed."""
+        for _, old in self._same(kernel_rules):
+            old.resume(bool)
+
+    def _same(self, kernel_rules: Iterable[KernelRule]) -> list[tuple[KernelRule, RunningRule]]:
+        """Give those that this process forwards by, and each with what it is to become."""
+        return [
+            (new, self.running[new.name])
+            for new in kernel_rules
+            if new.name in self.running and self.running[new.name].rule == new.planned.rule
+        ]
+
+    def _let_go(self, kernel_rules: Iterable[KernelRule]) -> list[tuple[KernelRule, RunningRule]]:
+        """Forward what came before the kernel began to, read or not."""
+        going = self._same(kernel_rules)
+        for source in {old.source for _, old in going}:
+            source.read_all()  # they all keep what comes
+        for new, old in going:
+            old.resume(partial(operator.ge, new.installed_ns))
+        return going
+
+    def _is_kernels(self, rule: RunningRule) -> bool:
+        known = self.kernel_rules.get(rule.name)
+        return known is not None and known.planned.rule == rule.rule
 
     def _make_ready(
         self, choices: Iterable[Choice]

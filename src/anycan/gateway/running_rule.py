@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import repeat
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from anycan.gateway.backlog import make_line
 from anycan.gateway.caller import Caller
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from anycan.gateway.outlet import Outlet
     from anycan.gateway.port import Port
     from anycan.gateway.rule import Rule
+
+
+# Kept for the milliseconds in which a rule goes over to the kernel or comes back: more than a bus
+# brings in half a second.
+_HELD: Final = 8192
 
 
 class RunningRule:
@@ -90,47 +96,41 @@ class RunningRule:
         else:
             self._taker = Taker(self._take)
         self._registered = self._taker
-        self._held: list[tuple[bytes, int]] | None = None
+        self._held: deque[tuple[bytes, int]] = deque(maxlen=_HELD)
 
     def start(self) -> None:
         """Come into force."""
-        self._registered = self._taker
-        self.source.add(self.rule.filter, self._registered)
+        self._register(self._taker)
 
     def start_held(self) -> None:
-        """Come into force, and keep what comes until :meth:`release`: the kernel forwards still."""
-        self._held = []
-        self._registered = Taker(self._hold)
-        self.source.add(self.rule.filter, self._registered)
+        """Come into force, and keep what comes until :meth:`resume`: the kernel forwards still."""
+        self._register(Taker(self._hold))
+
+    def hold(self) -> None:
+        """Keep what comes until :meth:`resume`: the kernel is about to forward."""
+        self.source.remove(self._registered)
+        self._register(Taker(self._hold))
 
     def _hold(self, payload: bytes, stamp: int) -> None:
-        if self._held is None:
-            self._take(payload, stamp)
-        elif len(self._held) < self.rule.capacity:
-            self._held.append((payload, stamp))
-        else:
-            self.counters.received += 1
-            self.counters.drop(DropReason.QUEUE_FULL)
+        self._held.append((payload, stamp))
 
-    def release(self, since_ns: int) -> None:
-        """Forward what has come since the kernel does so no more."""
-        held, self._held = self._held or [], None
-        for payload, stamp in held:
-            if stamp > since_ns:
+    def resume(self, is_ours: Callable[[int], bool]) -> None:
+        """Forward what was kept and is not the kernel's, and what comes from now on.
+
+        Args:
+            is_ours: Tells by its stamp whether a frame is to be forwarded by this process.
+        """
+        self.source.remove(self._registered)
+        self._register(self._taker)
+        for payload, stamp in self._held:
+            if is_ours(stamp):
                 self._take(payload, stamp)
+        self._held.clear()
         self._flush()
 
-    def finish(self, until_ns: int) -> None:
-        """Forward what came before the kernel began to, and lies unread."""
-
-        def take_early(payload: bytes, stamp: int) -> None:
-            if stamp <= until_ns:
-                self._take(payload, stamp)
-
-        self.source.remove(self._registered)
-        self._registered = Taker(take_early)
-        self.source.add(self.rule.filter, self._registered)
-        self.source.read_all()
+    def _register(self, taker: Taker) -> None:
+        self._registered = taker
+        self.source.add(self.rule.filter, taker)
 
     def stop(self) -> None:
         """End: what waits is dropped and counted."""

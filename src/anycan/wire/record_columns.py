@@ -32,9 +32,9 @@ class RecordColumns:
         self._stride = stride
         self._words = self._records.cast("I")
         self._word_step = stride // calcsize("I")
-        self._longs = self._records.cast("q")
-        self._long_step = stride // calcsize("q")
-        self._stamp_place = (buffer.payload_size + _BEFORE_STAMP) // calcsize("q")
+        self._longs = self._records.cast("l")  # struct timespec is two of them
+        self._long_step = stride // calcsize("l")
+        self._stamp_place = (buffer.payload_size + _BEFORE_STAMP) // calcsize("l")
         self._unpack: dict[int, Callable[[Any], Iterator[tuple[bytes]]]] = {
             size: Struct(f"={size}s{stride - size}x").iter_unpack
             for size in (CAN_MTU, CANFD_MTU)
