@@ -12,7 +12,7 @@ import attrs
 from anycan.exceptions import CanOSError, GatewayError
 from anycan.gateway.kernel_path import KernelPath
 from anycan.gateway.modification import combine
-from anycan.gateway.plan import facts_of, routes_of
+from anycan.gateway.plan import NOT_THERE, routes_of
 from anycan.gateway.presence import find_gateways
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import DestinationStatistics, LatencyHistogram, RuleStatistics
@@ -256,7 +256,7 @@ class KernelSide:
         """Mend one rule; tell whether the kernel can have it, as far as is known."""
         routes = routes_of(rule.planned)
         if isinstance(routes, str):
-            return any(facts_of(key) is None for key in rule.planned.ports)  # it may come back
+            return routes.endswith(NOT_THERE)  # and may come back
         known = {
             attrs.evolve(route, uid=0): route for route in rule.installed if route.uid in there
         }

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PortKey = tuple[Network, str]
 
 KERNEL_CARRIER: Final = "can-gw"
+NOT_THERE: Final = " is not there"
+"""How :func:`routes_of` ends when it is an interface that is missing."""
 
 
 @attrs.frozen
@@ -223,7 +225,7 @@ def routes_of(one: PlannedRule) -> list[GatewayRoute] | str:
     facts = [facts_of(key) for key in one.ports]
     for (_, interface), fact in zip(one.ports, facts, strict=True):
         if fact is None:
-            return f"{interface} is not there"
+            return f"{interface}{NOT_THERE}"
     source, *destinations = [fact for fact in facts if fact is not None]
     return kernel_rules(one.rule, source, destinations)
 
