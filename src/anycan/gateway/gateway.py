@@ -166,7 +166,10 @@ class Gateway:
         self._rules = new
 
     def statistics(self) -> GatewayStatistics:
-        """Give the counters; after :meth:`run` has ended, those that it ended with."""
+        """Give the counters; after :meth:`run` has ended, those that it ended with.
+
+        What the kernel counts is a moment old while it is being given rules.
+        """
         if self._force is not None:
             return self._force.statistics()
         return self._last or GatewayStatistics(rules=(), ports=())
