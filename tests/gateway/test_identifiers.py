@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from anycan import Filter, Frame, RemoteFrame, Rule
+from anycan.gateway.admission import make_admission
 from anycan.gateway.identifiers import Identifiers
-from anycan.gateway.limits import make_admission
 from anycan.gateway.reasons import DropReason
 from anycan.wire.frames import encode_frame
 

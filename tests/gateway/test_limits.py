@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anycan.exceptions import GatewayError
-from anycan.gateway import limits
-from anycan.gateway.limits import Admission, RateLimit, TimeWindow, WindowState, make_admission
+from anycan.gateway import admission as module
+from anycan.gateway.admission import Admission, make_admission
+from anycan.gateway.limits import RateLimit, TimeWindow, WindowState
 from anycan.gateway.reasons import DropReason
 
 if TYPE_CHECKING:
@@ -360,7 +361,7 @@ def test_a_clock_set_back_changes_no_content(further: dict[str, Any]) -> None:
 def test_what_is_remembered_is_bounded(
     monkeypatch: pytest.MonkeyPatch, rule: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(limits, "_GENERATION", 4)
+    monkeypatch.setattr(module, "_GENERATION", 4)
     admission = Admission(**rule)
     admit = admission.admit
     memory = admit.__self__  # type: ignore[attr-defined]  # what is remembered, of whatever kind
@@ -373,7 +374,7 @@ def test_what_is_remembered_is_bounded(
 
 
 def test_so_many_identifiers_are_remembered() -> None:
-    assert 2 * limits._GENERATION == 65_536
+    assert 2 * module._GENERATION == 65_536
 
 
 @pytest.mark.parametrize(
@@ -383,7 +384,7 @@ def test_so_many_identifiers_are_remembered() -> None:
 def test_an_identifier_that_goes_on_coming_is_never_forgotten(
     monkeypatch: pytest.MonkeyPatch, rule: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(limits, "_GENERATION", 4)
+    monkeypatch.setattr(module, "_GENERATION", 4)
     admit = Admission(**rule).admit
     for count in range(100):
         word = 1000 + count
@@ -403,7 +404,7 @@ def test_an_identifier_that_goes_on_coming_is_never_forgotten(
 def test_as_many_identifiers_as_are_remembered_are_never_forgotten(
     monkeypatch: pytest.MonkeyPatch, rule: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(limits, "_GENERATION", 4)
+    monkeypatch.setattr(module, "_GENERATION", 4)
     admit = Admission(**rule).admit
     for second in range(5):
         frames = [payload(word, bytes([second])) for word in range(4)]
@@ -418,7 +419,7 @@ def test_limits_of_a_rule_alone_remember_no_identifiers() -> None:
 
 
 def test_what_is_refused_makes_nothing_else_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_GENERATION", 2)
+    monkeypatch.setattr(module, "_GENERATION", 2)
     admit = Admission(changes_only=True, limits=[RateLimit(0.001, burst=2)]).admit
     assert [admit(frame, at(0)) for frame in (ONE, OTHER)] == [None, None]
     assert {admit(payload(word), at(1)) for word in range(3, 50)} == {RATE_LIMIT}

@@ -36,22 +36,20 @@ class Dispatch:
     def __init__(self, fault: Callable[[Any, AnyFrame | None, Exception], object]) -> None:
         self._index: FilterIndex[Any] = FilterIndex(fault)
         self.verdicts = _Verdicts(self._look_up)
-        self.by_word = _VerdictsByWord(self._index.look_up)
+        self.by_word = self._index.verdicts
 
     def add(self, wanted: Filter, taker: Hashable) -> None:
         """Have somebody take what a filter takes."""
         self._index.add(wanted, taker)
         self.verdicts.clear()
-        self.by_word.clear()
 
     def remove(self, taker: Hashable) -> None:
         """Have somebody take nothing more."""
         self._index.remove(taker)
         self.verdicts.clear()
-        self.by_word.clear()
 
     def _look_up(self, key: bytes) -> tuple[Any, ...] | Trial[Any]:
-        return self._index.look_up(int.from_bytes(key, sys.byteorder))
+        return self.by_word[int.from_bytes(key, sys.byteorder)]
 
     def takers_of_xl(self, payload: bytes) -> tuple[Any, ...] | Trial[Any]:
         """Give who takes a frame that may be one of CAN XL, whose word has other bits besides."""
@@ -59,20 +57,6 @@ class Dispatch:
             return self.verdicts[payload[:4]]
         word = int.from_bytes(payload[:4], sys.byteorder) & _XL_WORD
         return self.verdicts[word.to_bytes(4, sys.byteorder)]
-
-
-class _VerdictsByWord(dict[int, "tuple[Any, ...] | Trial[Any]"]):
-    """Verdicts as those of :class:`_Verdicts`."""
-
-    def __init__(self, look_up: Callable[[int], tuple[Any, ...] | Trial[Any]]) -> None:
-        super().__init__()
-        self._look_up = look_up
-
-    def __missing__(self, word: int) -> tuple[Any, ...] | Trial[Any]:
-        if len(self) >= _KEPT:
-            self.clear()
-        verdict = self[word] = self._look_up(word)
-        return verdict
 
 
 class _Verdicts(dict[bytes, "tuple[Any, ...] | Trial[Any]"]):

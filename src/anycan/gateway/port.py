@@ -24,6 +24,7 @@ from anycan.gateway.dispatch import Dispatch, settle
 from anycan.gateway.outlet import Outlet
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import PortStatistics
+from anycan.gateway.way import PortWay, SilentWay
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.forwarding import ForwardingSocket
 from anycan.sockets.kernel import KernelNetwork
@@ -73,7 +74,7 @@ class Port:
         self._dispatch = Dispatch(self._filter_failed)
         self._wanted: dict[Taker, Filter] = {}
         self._pump: AsyncioPump | TrioPump | None = None
-        self._outlets: dict[bool, tuple[_Way, Outlet]] = {}
+        self._outlets: dict[bool, tuple[PortWay, Outlet]] = {}
         self._reached: tuple[Outlet, ...] = ()
         self._received = 0
         self._overflowed = 0
@@ -122,7 +123,7 @@ class Port:
         Raises:
             CanOSError: It cannot be opened; :class:`UnknownInterfaceError`: it is not there.
         """
-        self.socket = self._open_socket(union_of(self._wanted.values()), loopback=True)
+        self.socket = self.open_socket(union_of(self._wanted.values()), loopback=True)
         try:
             for way, _ in self._outlets.values():
                 way.open()
@@ -152,7 +153,16 @@ class Port:
         _LOGGER.info("%s: the interface is there, and forwarding goes on", self.name)
         return True
 
-    def _open_socket(self, wanted: Filter, *, loopback: bool) -> ForwardingSocket:
+    def open_socket(self, wanted: Filter, *, loopback: bool) -> ForwardingSocket:
+        """Open a socket for all kinds of frames that the interface has.
+
+        Args:
+            wanted: What it receives.
+            loopback: Programs on this machine receive what it sends.
+
+        Raises:
+            CanOSError: It cannot be opened.
+        """
         network, interface = self.network, self.interface
         fd, xl = self._opened_for = self._kinds()
         everywhere = VcidOptions(pass_through=True, receive=0, receive_mask=0)
@@ -256,7 +266,7 @@ class Port:
         """Give what sends to this interface, so that this machine's programs see it or not."""
         known = self._outlets.get(local_echo)
         if known is None:
-            way = _Way(self) if local_echo else _SilentWay(self)
+            way = PortWay(self) if local_echo else SilentWay(self)
             if self.is_open:
                 way.open()
             known = self._outlets[local_echo] = way, Outlet(way)
@@ -409,85 +419,3 @@ class Port:
             malformed=malformed,
             gaps=self._gaps,
         )
-
-
-class _Way:
-    """Sends by a port's own socket.
-
-    Args:
-        port: The port.
-    """
-
-    def __init__(self, port: Port) -> None:
-        self._port = port
-
-    @property
-    def _socket(self) -> ForwardingSocket | None:
-        return self._port.socket
-
-    def open(self) -> None:
-        """Begin: the port is open."""
-
-    def close(self) -> None:
-        """End: the port is being closed."""
-
-    @property
-    def fd(self) -> int:
-        """The descriptor to poll; -1: there is none."""
-        socket = self._socket
-        return -1 if socket is None else socket.fd
-
-    def put(self, payloads: Sequence[bytes]) -> int:
-        """Send payloads; give how many were taken."""
-        socket = self._socket
-        if socket is None:
-            raise AssertionError("an outlet asks for the descriptor first")
-        return socket.put(payloads)
-
-    def put_received(self, source: ForwardingSocket, count: int, size: int) -> int:
-        """Send what another socket has read; give how many were taken."""
-        socket = self._socket
-        if socket is None:
-            raise AssertionError("an outlet asks for the descriptor first")
-        return socket.put_received(source, count, size)
-
-    def took_error(self) -> None:
-        """Take note that a call has taken the socket's pending error."""
-        self._port.renew()
-
-    def was_down(self) -> None:
-        """Take note that the interface is down."""
-        self._port.go_down()
-
-    def was_up(self) -> None:
-        """Take note that the interface takes frames."""
-        self._port.come_up()
-
-    def was_removed(self) -> None:
-        """Take note that the interface is gone."""
-        self._port.lose()
-
-
-class _SilentWay(_Way):
-    """Sends by a socket of its own, and no program on this machine receives it."""
-
-    def __init__(self, port: Port) -> None:
-        super().__init__(port)
-        self._own: ForwardingSocket | None = None
-
-    @property
-    def _socket(self) -> ForwardingSocket | None:
-        return self._own
-
-    def open(self) -> None:
-        """Open the socket."""
-        try:
-            self._own = self._port._open_socket(Filter.none(), loopback=False)  # noqa: SLF001 - this module's own
-        except UnknownInterfaceError:  # and the port's own socket is told
-            self._own = None
-
-    def close(self) -> None:
-        """Close the socket."""
-        own, self._own = self._own, None
-        if own is not None:
-            finish_in_background(own.close())

@@ -6,10 +6,10 @@ from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, Final, cast
 
+from anycan.gateway.admission import make_admission
 from anycan.gateway.backlog import make_line
 from anycan.gateway.caller import Caller
 from anycan.gateway.counters import RuleCounters
-from anycan.gateway.limits import make_admission
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.taker import Direct, Taker
 from anycan.gateway.transform import make_transform
@@ -17,7 +17,7 @@ from anycan.gateway.transform import make_transform
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from anycan.gateway.limits import Admission
+    from anycan.gateway.admission import Admission
     from anycan.gateway.outlet import Outlet
     from anycan.gateway.port import Port
     from anycan.gateway.rule import Rule
