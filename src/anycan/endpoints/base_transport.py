@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from anycan.endpoints.closing import finish_and_tell
-from anycan.endpoints.registration import Registration
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.closing import finish_in_background
+from anycan.sockets.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

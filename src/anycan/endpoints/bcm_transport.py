@@ -23,10 +23,10 @@ from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
 from anycan.endpoints.bcm_operations import Listener, Operations
 from anycan.endpoints.closing import finish_and_tell
-from anycan.endpoints.registration import Registration
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.networks import resolve_network
+from anycan.sockets.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from anycan.endpoints.inbox import Inbox
     from anycan.endpoints.raw import RawEndpoint
-    from anycan.endpoints.registration import Registration
     from anycan.filter import Sieve
     from anycan.frame import AnyFrame
     from anycan.sockets.raw import RawSocket
+    from anycan.sockets.registration import Registration
 
 
 _BURSTS: Final = 8

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.loops import asyncio_loop
-from anycan.endpoints.registration import Registration
 from anycan.endpoints.waiter import Waiter
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.errors import interface_removed
+from anycan.sockets.loops import asyncio_loop
+from anycan.sockets.registration import Registration
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,7 +18,6 @@ from itertools import filterfalse, islice
 from typing import TYPE_CHECKING, Final
 
 from anycan.endpoints.pacing import Pacer
-from anycan.endpoints.pump import open_pump
 from anycan.engine.failure import failure
 from anycan.engine.isotp_settings import IsotpSettings
 from anycan.filter import CanFilter
@@ -29,6 +28,7 @@ from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
 from anycan.sockets.networks import open_descriptor
 from anycan.sockets.options import OptionSetter
+from anycan.sockets.pump import open_pump
 from anycan.sockets.user import UserDescriptor
 from anycan.wire.constants import (
     CAN_RAW,
@@ -50,10 +50,10 @@ from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anycan.endpoints.pump import AsyncioPump, TrioPump
     from anycan.network.base import Network
     from anycan.network.core.interface import Interface
     from anycan.sockets.descriptor import Descriptor
+    from anycan.sockets.pump import AsyncioPump, TrioPump
 
 _RECEIVE_BATCH: Final = 128
 _SEND_BATCH: Final = 64
@@ -329,7 +329,7 @@ class _Bridge(Device):
         """Read some batches of frames; tell whether the descriptor may go on being polled.
 
         Where nothing was to be read, a send call may have taken an error that was: see
-        :mod:`~anycan.endpoints.registration`.
+        :mod:`~anycan.sockets.registration`.
         """
         for batch in range(_BATCHES):
             try:

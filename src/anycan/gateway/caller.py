@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import anyio
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.loops import is_cancelled
 from anycan.frame import AnyFrame
 from anycan.gateway.reasons import DropReason
+from anycan.sockets.loops import is_cancelled
 from anycan.wire.frames import decode_frame, encode_frame
 
 if TYPE_CHECKING:

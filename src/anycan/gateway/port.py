@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from anycan.endpoints.pump import open_pump
 from anycan.exceptions import (
     CanError,
     CanOSError,
@@ -28,6 +27,7 @@ from anycan.gateway.way import PortWay, SilentWay
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.forwarding import ForwardingSocket
 from anycan.sockets.kernel import KernelNetwork
+from anycan.sockets.pump import open_pump
 from anycan.sockets.raw_options import RawOptions
 from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 from anycan.wire.options import VcidOptions
@@ -35,10 +35,10 @@ from anycan.wire.options import VcidOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from anycan.endpoints.pump import AsyncioPump, TrioPump
     from anycan.frame import AnyFrame
     from anycan.gateway.taker import Taker
     from anycan.network.base import Network
+    from anycan.sockets.pump import AsyncioPump, TrioPump
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
 _BATCHES: Final = 4  # read in a row, before other descriptors have their turn

@@ -13,10 +13,10 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.loops import is_cancelled
 from anycan.exceptions import RoutingError
 from anycan.routing.subscription import QueuedSubscription
 from anycan.routing.values import ENDS_ROUTER, GOES_ON
+from anycan.sockets.loops import is_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

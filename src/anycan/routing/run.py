@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from anycan.endpoints.loops import asyncio_loop
 from anycan.exceptions import CanError, CanOSError
 from anycan.routing.handlers import HandlerSubscription
 from anycan.routing.values import ENDS_ROUTER
+from anycan.sockets.loops import asyncio_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
