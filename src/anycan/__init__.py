@@ -34,6 +34,7 @@ from anycan.exceptions import (
     CanError,
     CanOSError,
     CanPermissionError,
+    ConfigurationError,
     FilterError,
     FlowControlError,
     FlowControlOverflowError,
@@ -46,6 +47,7 @@ from anycan.exceptions import (
     GatewayRunningError,
     InterfaceDownError,
     InterfaceError,
+    InterfaceExistsError,
     InterfaceRemovedError,
     IsotpError,
     IsotpReceiveError,
@@ -96,6 +98,30 @@ from anycan.gateway.statistics import (
     PortStatistics,
     RuleStatistics,
 )
+from anycan.interfaces.events import (
+    ErrorCountersChanged,
+    EventsLost,
+    InterfaceAdded,
+    InterfaceChanged,
+    InterfaceDown,
+    InterfaceEvent,
+    InterfaceRemoved,
+    InterfaceStateChanged,
+    InterfaceUp,
+)
+from anycan.interfaces.functions import (
+    configure_interface,
+    create_vcan,
+    create_vxcan,
+    delete_interface,
+    get_interface,
+    list_interfaces,
+    restart_interface,
+    set_down,
+    set_up,
+)
+from anycan.interfaces.values import Interface, LinkCondition
+from anycan.interfaces.watch import InterfaceWatch, wait_for_interface, watch_interfaces
 from anycan.network.base import Network
 from anycan.network.user import UserInterface, UserNetwork
 from anycan.routing.attached import ProtocolSubscription
@@ -115,8 +141,10 @@ from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
 from anycan.wire.isotp_address import Address, AddressingMode
 from anycan.wire.log import LogRecord, read_log
+from anycan.wire.netlink_can import CanErrorCounters, CanMode, CanState, CanStatistics
 from anycan.wire.netlink_gateway_changes import Crc8Checksum, CrcProfile, XorChecksum
-from anycan.wire.netlink_timing import BitTiming, BitTimingConstants
+from anycan.wire.netlink_statistics import LinkStatistics
+from anycan.wire.netlink_timing import BitTiming, BitTimingConstants, TransmitterDelay
 from anycan.wire.options import VcidOptions
 
 __all__ = [
@@ -136,11 +164,16 @@ __all__ = [
     "BitTimingConstants",
     "CalculatedBitTiming",
     "CanError",
+    "CanErrorCounters",
     "CanFilter",
+    "CanMode",
     "CanOSError",
     "CanPermissionError",
     "CanProtocol",
+    "CanState",
+    "CanStatistics",
     "Changed",
+    "ConfigurationError",
     "ControllerError",
     "Crc8Checksum",
     "CrcProfile",
@@ -151,7 +184,9 @@ __all__ = [
     "DropReason",
     "EndpointExplanation",
     "ErrorClass",
+    "ErrorCountersChanged",
     "ErrorFrame",
+    "EventsLost",
     "Explanation",
     "FdFrame",
     "Filter",
@@ -173,9 +208,19 @@ __all__ = [
     "GatewayRunningError",
     "GatewayStatistics",
     "HandlerSubscription",
+    "Interface",
+    "InterfaceAdded",
+    "InterfaceChanged",
+    "InterfaceDown",
     "InterfaceDownError",
     "InterfaceError",
+    "InterfaceEvent",
+    "InterfaceExistsError",
+    "InterfaceRemoved",
     "InterfaceRemovedError",
+    "InterfaceStateChanged",
+    "InterfaceUp",
+    "InterfaceWatch",
     "IsotpAttribute",
     "IsotpError",
     "IsotpLink",
@@ -189,6 +234,8 @@ __all__ = [
     "IsotpTransport",
     "KernelNetwork",
     "LatencyHistogram",
+    "LinkCondition",
+    "LinkStatistics",
     "LogFormatter",
     "LogParseError",
     "LogRecord",
@@ -234,6 +281,7 @@ __all__ = [
     "TimeWindow",
     "TimedOut",
     "TransceiverError",
+    "TransmitterDelay",
     "UnknownInterfaceError",
     "UserInterface",
     "UserNetwork",
@@ -243,19 +291,30 @@ __all__ = [
     "XorChecksum",
     "byte",
     "calc_bit_timing",
+    "configure_interface",
     "create_bcm_transport",
     "create_isotp_transport",
     "create_raw_transport",
+    "create_vcan",
+    "create_vxcan",
+    "delete_interface",
     "describe_error",
     "functional_request",
+    "get_interface",
     "guess_connections",
     "kernel",
     "list_gateways",
+    "list_interfaces",
     "load_gateway_file",
     "open_bcm",
     "open_isotp",
     "open_raw",
     "read_gateway",
     "read_log",
+    "restart_interface",
     "serve_isotp",
+    "set_down",
+    "set_up",
+    "wait_for_interface",
+    "watch_interfaces",
 ]

@@ -15,6 +15,7 @@ The tree::
     │   ├── GatewayFileError                ... with the file and the line it stands in
     │   └── OffloadError                    ... that the kernel cannot take over, and was to
     ├── GatewayRunningError                 a gateway of that name runs already
+    ├── ConfigurationError (ValueError)     a setting that an interface cannot have
     ├── AddressError (ValueError)           an address that no ISO-TP connection can have
     ├── PduError (ValueError)               a PDU that no ISO-TP connection can send
     ├── NetworkUnavailableError             the network named does not exist or cannot be reached
@@ -25,6 +26,7 @@ The tree::
         ├── InterfaceError
         │   ├── UnknownInterfaceError       no interface of that name or index
         │   ├── NotACanInterfaceError       the interface exists and is no CAN interface
+        │   ├── InterfaceExistsError        there is one of that name already
         │   ├── InterfaceDownError          passing: the endpoint goes on when the link is up again
         │   └── InterfaceRemovedError       final: the interface is gone
         ├── IsotpError                      an ISO-TP transfer failed
@@ -44,7 +46,7 @@ The tree::
 ``anyio.ClosedResourceError``, ``anyio.BusyResourceError``, ``anyio.EndOfStream`` and
 ``anyio.WouldBlock`` keep their meaning and are raised as they are.
 
-The first thirteen are local misuse: nothing was sent and nothing was lost. Those with an error
+The first fourteen are local misuse: nothing was sent and nothing was lost. Those with an error
 number carry it as ``errno``, like every :class:`OSError`, and the interface as ``interface``.
 """
 
@@ -57,6 +59,7 @@ __all__ = [
     "CanError",
     "CanOSError",
     "CanPermissionError",
+    "ConfigurationError",
     "FilterError",
     "FlowControlError",
     "FlowControlOverflowError",
@@ -69,6 +72,7 @@ __all__ = [
     "GatewayRunningError",
     "InterfaceDownError",
     "InterfaceError",
+    "InterfaceExistsError",
     "InterfaceRemovedError",
     "IsotpError",
     "IsotpReceiveError",
@@ -232,6 +236,14 @@ class OperationExistsError(CanError):
     """The endpoint has an operation for that identifier already, which this one would replace."""
 
 
+class ConfigurationError(CanError, ValueError):
+    """A setting that an interface cannot have; nothing has been changed.
+
+    It names the interface, what was asked for and what its controller takes: a bit rate or a
+    sample point out of reach, a control mode that it does not know, a bit rate for a vcan.
+    """
+
+
 class AddressError(CanError, ValueError):
     """An address that no ISO-TP connection can have: a value out of range, or one node twice."""
 
@@ -276,6 +288,10 @@ class UnknownInterfaceError(InterfaceError):
 
 class NotACanInterfaceError(InterfaceError):
     """The interface exists, and is no CAN interface (ENODEV from bind)."""
+
+
+class InterfaceExistsError(InterfaceError):
+    """There is an interface of that name already (EEXIST)."""
 
 
 class InterfaceDownError(InterfaceError):

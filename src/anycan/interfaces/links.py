@@ -1,0 +1,150 @@
+"""What can be asked of a network's links, whichever network it is. Every call may take a moment."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final, Protocol
+
+from anycan.exceptions import InterfaceError, InterfaceExistsError
+from anycan.wire.netlink_can import CanState
+
+if TYPE_CHECKING:
+    from anycan.interfaces.settings import Settings
+    from anycan.interfaces.values import Interface
+    from anycan.network.base import Network
+
+LONGEST_NAME: Final = 15  # linux/if.h: IFNAMSIZ, less the null character
+
+
+class Links(Protocol):
+    """A network's links."""
+
+    def list(self) -> list[Interface]:
+        """Give all CAN interfaces, in the order of their indices."""
+        ...
+
+    def get(self, interface: str | int) -> Interface:
+        """Give one, by its name or its index.
+
+        Raises:
+            UnknownInterfaceError: There is none.
+            NotACanInterfaceError: It is no CAN interface.
+        """
+        ...
+
+    def create_vcan(self, name: str, mtu: int, *, up: bool) -> Interface:
+        """Make a vcan.
+
+        Raises:
+            InterfaceExistsError: There is an interface of that name.
+        """
+        ...
+
+    def create_vxcan(
+        self, name: str, peer: str, namespace: str | int | Network | None, mtu: int, *, up: bool
+    ) -> Interface:
+        """Make a pair of vxcans; give the near end.
+
+        Raises:
+            InterfaceExistsError: There is an interface of one of the names.
+        """
+        ...
+
+    def delete(self, interface: str | int) -> None:
+        """Delete a vcan, or both ends of a vxcan."""
+        ...
+
+    def configure(self, interface: str | int, settings: Settings) -> Interface:
+        """Set an interface; give it as it is then.
+
+        Raises:
+            ConfigurationError: It cannot be set so; nothing was changed.
+        """
+        ...
+
+    def set_up(self, interface: str | int) -> None:
+        """Set an interface up."""
+        ...
+
+    def set_down(self, interface: str | int) -> None:
+        """Set an interface down."""
+        ...
+
+    def restart(self, interface: str | int) -> None:
+        """Restart a controller after bus-off."""
+        ...
+
+
+def check_name(name: str) -> None:
+    """See to it that an interface can be called that.
+
+    Raises:
+        ValueError: It cannot.
+
+    Source: ``net/core/dev.c``, ``dev_valid_name``.
+    """
+    forbidden = any(one in "/:%\0" or one.isspace() for one in name)
+    if not name or len(name.encode()) > LONGEST_NAME or name in {".", ".."} or forbidden:
+        raise ValueError(
+            f"no interface can be called {name!r}: 1 to {LONGEST_NAME} characters, no space, '/',"
+            " ':' or '%'"
+        )
+
+
+def exists(name: str, network: str) -> InterfaceExistsError:
+    """Make the error for a name that an interface has already."""
+    where = "" if network == "kernel" else f" on {network}"
+    return InterfaceExistsError(errno.EEXIST, f"there is an interface {name}{where} already", name)
+
+
+def not_deletable(interface: Interface) -> InterfaceError:
+    """Make the error for an interface that only its driver can take away."""
+    return InterfaceError(
+        errno.EOPNOTSUPP,
+        f"{interface.name} cannot be deleted, as it is no vcan or vxcan: it goes when its device is"
+        " unplugged, or its driver unloaded",
+        interface.name,
+    )
+
+
+def no_bit_rate(interface: Interface) -> InterfaceError:
+    """Make the error for a controller that cannot come up."""
+    name = interface.name
+    return InterfaceError(
+        errno.EINVAL,
+        f"{name} has no bit rate yet, and does not come up: set it (configure_interface({name!r},"
+        f" bitrate=500_000, up=True), or ip link set {name} type can bitrate 500000)",
+        name,
+    )
+
+
+def check_restart(interface: Interface) -> None:
+    """See to it that a controller can be restarted.
+
+    Raises:
+        InterfaceError: It cannot.
+
+    Source: ``drivers/net/can/dev/dev.c``, ``can_restart_now``.
+    """
+    name = interface.name
+    if interface.restart is None:
+        raise InterfaceError(
+            errno.EOPNOTSUPP, f"{name} has no controller, and nothing to restart", name
+        )
+    if not interface.up:
+        raise InterfaceError(errno.EINVAL, f"{name} is down: set it up in place of that", name)
+    if interface.restart:
+        raise InterfaceError(
+            errno.EINVAL,
+            f"{name} restarts by itself, {interface.restart:g} s after bus-off: it is not restarted"
+            " by hand as well",
+            name,
+        )
+    if interface.state != CanState.BUS_OFF:
+        state = "unknown" if interface.state is None else interface.state.name.lower()
+        raise InterfaceError(
+            errno.EBUSY,
+            f"{name} is not bus-off (its state is {state.replace('_', '-')}): there is nothing to"
+            " restart",
+            name,
+        )

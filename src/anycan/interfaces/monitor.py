@@ -1,0 +1,179 @@
+"""A network's links, followed in the background for all who want to know: one socket for a loop.
+
+It is there while somebody listens. The kernel tells of links by rtnetlink, and a user network by
+calls; of both, controllers tell their state by error frames as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from anycan.exceptions import CanOSError
+from anycan.frame import ErrorFrame
+from anycan.interfaces.events import EventsLost
+from anycan.interfaces.kernel_feed import KernelLinkFeed
+from anycan.interfaces.tracker import ERROR_CLASSES, LinkTracker
+from anycan.interfaces.user_feed import UserLinkFeed
+from anycan.network.user import UserNetwork
+from anycan.sockets.closing import finish_in_background
+from anycan.sockets.loops import asyncio_loop
+from anycan.sockets.pump import open_pump
+from anycan.sockets.raw import RawSocket
+from anycan.sockets.raw_options import RawOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anycan.interfaces.events import InterfaceEvent
+    from anycan.interfaces.values import Interface
+    from anycan.network.base import Network
+
+_LOGGER: Final = logging.getLogger("anycan.interfaces")
+_BATCHES: Final = 8
+_monitors: Final[dict[tuple[object, Network], LinkMonitor]] = {}
+
+
+class LinkListener(Protocol):
+    """Who wants to know what happens to links. Nothing it does raises."""
+
+    def link_event(self, event: InterfaceEvent | EventsLost) -> None:
+        """Take an event."""
+        ...
+
+
+class LinkMonitor:
+    """Follows a network's links in the background. Made by :func:`attach_monitor`.
+
+    Args:
+        network: The network.
+        key: By which it is kept.
+
+    Attributes:
+        network: The network.
+        tracker: What is known.
+    """
+
+    def __init__(self, network: Network, key: tuple[object, Network]) -> None:
+        self.network = network
+        self.tracker = LinkTracker()
+        self._key = key
+        self._listeners: dict[LinkListener, None] = {}
+        self._feed: UserLinkFeed | KernelLinkFeed
+        if isinstance(network, UserNetwork):
+            self._feed = UserLinkFeed(network, self)
+        else:
+            self._feed = KernelLinkFeed(self)
+        self._errors: _ErrorReader | None = None
+        try:
+            self._errors = _ErrorReader(network, self)
+        except CanOSError as error:  # it has no raw sockets: then there are no error frames
+            _LOGGER.debug("error frames are not heard: %s", error.strerror)
+
+    @property
+    def interfaces(self) -> dict[str, Interface]:
+        """The interfaces that there are, by name."""
+        return {interface.name: interface for interface in self.tracker.known.values()}
+
+    def add(self, listener: LinkListener) -> None:
+        """Tell somebody what happens from now on."""
+        self._listeners[listener] = None
+
+    def remove(self, listener: LinkListener) -> None:
+        """Tell somebody nothing more; without listeners it ends."""
+        self._listeners.pop(listener, None)
+        if not self._listeners:
+            self._close()
+
+    def catch_up(self) -> None:
+        """Tell at once what has happened by now, which would be told in the next turn of the loop.
+
+        The kernel tells of a link that goes down before it tells its sockets.
+        """
+        self._feed.catch_up()
+
+    # What the feeds call
+
+    def put(self, interface: Interface) -> None:
+        """Take note of an interface as it is now."""
+        self.tell(self.tracker.put(interface, self.now_ns()))
+
+    def drop(self, index: int) -> None:
+        """Take note that an interface is gone."""
+        self.tell(self.tracker.drop(index, self.now_ns()))
+
+    def replace(self, interfaces: Iterable[Interface]) -> None:
+        """Take note of all interfaces there are, after some events were lost."""
+        now_ns = self.now_ns()
+        self.tell([EventsLost(timestamp_ns=now_ns)])
+        self.tell(self.tracker.replace(interfaces, now_ns))
+
+    def take_error(self, frame: ErrorFrame) -> None:
+        """Take note of what a controller tells."""
+        self.tell(self.tracker.take_error(frame, self.now_ns()))
+
+    def now_ns(self) -> int:
+        """Give the time, in nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def tell(self, events: Iterable[InterfaceEvent | EventsLost]) -> None:
+        """Tell those who listen."""
+        for event in events:
+            for listener in list(self._listeners):
+                listener.link_event(event)
+
+    def _close(self) -> None:
+        _monitors.pop(self._key, None)
+        self._feed.close()
+        if self._errors is not None:
+            self._errors.close()
+
+
+class _ErrorReader:
+    """Reads error frames of all interfaces."""
+
+    def __init__(self, network: Network, monitor: LinkMonitor) -> None:
+        self._monitor = monitor
+        self._socket = RawSocket(network, None, RawOptions(filters=(), errors=ERROR_CLASSES))
+        self._pump = open_pump(self._socket.fd, self._read)
+
+    def _read(self) -> bool:
+        for _ in range(_BATCHES):
+            try:
+                frames = self._socket.receive()
+            except BlockingIOError:
+                return True
+            except CanOSError:  # the network is closed
+                return False
+            for frame in frames:
+                if isinstance(frame, ErrorFrame):
+                    self._monitor.take_error(frame)
+        return True
+
+    def close(self) -> None:
+        self._pump.close()
+        finish_in_background(self._socket.close())
+
+
+def attach_monitor(network: Network, listener: LinkListener) -> LinkMonitor:
+    """Have somebody told of what happens to a network's links, by the running event loop.
+
+    :meth:`LinkMonitor.remove` ends it.
+
+    Raises:
+        ProtocolUnavailableError: The system has no netlink, or forbids it.
+        CanOSError: It cannot be watched for another reason.
+        NetworkUnavailableError: The network is closed.
+    """
+    key = (_running_loop(), network)
+    monitor = _monitors.get(key)
+    if monitor is None:
+        monitor = _monitors[key] = LinkMonitor(network, key)
+    monitor.add(listener)
+    return monitor
+
+
+def _running_loop() -> Any:
+    return asyncio_loop() or sys.modules["trio"].lowlevel.current_trio_token()

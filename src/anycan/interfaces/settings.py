@@ -1,0 +1,273 @@
+"""What an interface is to be set to: checked against what it can be, before it is touched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from anycan.exceptions import ConfigurationError
+from anycan.interfaces.timing import WantedTiming, wanted_timing
+from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
+from anycan.wire.netlink_can import CanMode, CanModes, CanParameters
+from anycan.wire.netlink_timing import BitTiming
+
+if TYPE_CHECKING:
+    from anycan.interfaces.values import Interface
+    from anycan.wire.netlink_timing import TransmitterDelay
+
+_GREATEST: Final = 0xFFFFFFFF  # what a field of 32 bits holds
+_DELAY_MODES: Final = CanMode.TDC_AUTO | CanMode.TDC_MANUAL
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What :func:`~anycan.configure_interface` was asked for; None: as it is.
+
+    Attributes are its arguments.
+    """
+
+    bitrate: int | None = None
+    sample_point: float | None = None
+    sjw: int | None = None
+    bit_timing: BitTiming | None = None
+    data_bitrate: int | None = None
+    data_sample_point: float | None = None
+    data_sjw: int | None = None
+    data_bit_timing: BitTiming | None = None
+    modes: CanMode | Mapping[CanMode, bool] | None = None
+    delay: TransmitterDelay | None = None
+    restart: float | None = None
+    termination: int | None = None
+    mtu: int | None = None
+    queue_length: int | None = None
+    up: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What is to be done with an interface; what is as it is to be is left alone.
+
+    Attributes:
+        parameters: What of its controller is to be changed; None: nothing.
+        mtu: Its MTU, if that is to be changed.
+        queue_length: Its queue's length, if that is to be changed.
+        down_first: It is up, and has to be down for the change.
+        up: Whether it is to be up at the end.
+    """
+
+    parameters: CanParameters | None = None
+    mtu: int | None = None
+    queue_length: int | None = None
+    down_first: bool = False
+    up: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be changed, but for up and down."""
+        return not (self.parameters is None and self.mtu is None and self.queue_length is None)
+
+
+def plan(settings: Settings, interface: Interface) -> Plan:
+    """Find out what is to be done.
+
+    Args:
+        settings: What was asked for.
+        interface: The interface as it is.
+
+    Raises:
+        ConfigurationError: The interface cannot be set so.
+    """
+    parameters, restful = _parameters(settings, interface)
+    mtu = _changed_mtu(settings.mtu, interface)
+    length = settings.queue_length
+    if length is not None and not 0 <= length <= _GREATEST:
+        raise ConfigurationError(
+            f"{interface.name}: a queue's length is a number of frames, 0 to {_GREATEST}, not"
+            f" {length!r}"
+        )
+    return Plan(
+        parameters=None if parameters == CanParameters() else parameters,
+        mtu=mtu,
+        queue_length=None if length == interface.queue_length else length,
+        down_first=interface.up and (restful or mtu is not None),
+        up=interface.up if settings.up is None else settings.up,
+    )
+
+
+def _parameters(settings: Settings, interface: Interface) -> tuple[CanParameters, bool]:
+    """Give what is to be changed of the controller, and whether it has to be down for it."""
+    wanted = [
+        name
+        for name in attrs.fields_dict(Settings)
+        if name not in {"mtu", "queue_length", "up"} and getattr(settings, name) is not None
+    ]
+    if not wanted:
+        return CanParameters(), False
+    if interface.kind != "can":
+        raise ConfigurationError(
+            f"{interface.name} is {_kind(interface)}, and has no controller to set: {wanted[0]}= is"
+            " for one"
+        )
+    timing = wanted_timing(
+        interface,
+        WantedTiming(settings.bit_timing, settings.bitrate, settings.sample_point, settings.sjw),
+    )
+    data_timing = wanted_timing(
+        interface,
+        WantedTiming(
+            settings.data_bit_timing,
+            settings.data_bitrate,
+            settings.data_sample_point,
+            settings.data_sjw,
+            phase="data_",
+        ),
+    )
+    modes = _modes(settings, interface, with_data=data_timing is not None)
+    _check_flexible(interface, timing, data_timing, modes)
+    restart_ms = _restart_ms(settings.restart, interface)
+    resting = CanParameters(
+        bit_timing=_unless_there(timing, interface.bit_timing),
+        data_bit_timing=_unless_there(data_timing, interface.data_bit_timing),
+        modes=modes,
+        restart_ms=restart_ms,
+        delay=settings.delay,
+    )
+    if resting.modes is not None and resting.modes.flags & CanMode.FD:
+        # The kernel takes CAN FD on only together with both bit timings.
+        resting = attrs.evolve(
+            resting,
+            bit_timing=resting.bit_timing or _again(timing or interface.bit_timing),
+            data_bit_timing=resting.data_bit_timing
+            or _again(data_timing or interface.data_bit_timing),
+        )
+    termination = _termination(settings.termination, interface)
+    return attrs.evolve(resting, termination=termination), resting != CanParameters()
+
+
+def _kind(interface: Interface) -> str:
+    return "no controller" if interface.kind is None else f"a {interface.kind}"
+
+
+def _unless_there(timing: BitTiming | None, there: BitTiming | None) -> BitTiming | None:
+    """Give what to ask the kernel for; None: it has that bit timing."""
+    if timing is None or there is None:
+        return _again(timing)
+    fields = [name for name in attrs.fields_dict(BitTiming) if getattr(timing, name)]
+    same = all(getattr(timing, name) == getattr(there, name) for name in fields)
+    return None if same else _again(timing)
+
+
+def _again(timing: BitTiming | None) -> BitTiming | None:
+    """Give a bit timing such as the kernel takes: with a bit rate it works the rest out."""
+    if timing is None or not timing.bitrate:
+        return timing
+    return BitTiming(bitrate=timing.bitrate, sample_point=timing.sample_point, sjw=timing.sjw)
+
+
+def _modes(settings: Settings, interface: Interface, *, with_data: bool) -> CanModes | None:
+    """Give the modes that are to change; None: none."""
+    now = interface.modes or CanMode(0)
+    wanted = now
+    match settings.modes:
+        case None:
+            pass
+        case Mapping():
+            for mode, is_on in settings.modes.items():
+                wanted = wanted | mode if is_on else wanted & ~mode
+        case modes:
+            wanted = CanMode(modes)
+    if with_data:
+        if isinstance(settings.modes, Mapping) and settings.modes.get(CanMode.FD) is False:
+            raise ConfigurationError(
+                f"{interface.name}: a data bit rate is CAN FD's, which modes= turns off"
+            )
+        wanted |= CanMode.FD
+    if settings.delay is not None and not wanted & _DELAY_MODES:
+        wanted |= CanMode.TDC_AUTO if settings.delay.value is None else CanMode.TDC_MANUAL
+    _check_supported(interface, wanted & ~now)
+    changed = int(now ^ wanted)
+    if settings.delay is not None:
+        changed |= int(wanted & _DELAY_MODES)  # the kernel takes a delay only with its mode
+    return CanModes(changed, int(wanted) & changed) if changed else None
+
+
+def _check_supported(interface: Interface, wanted: CanMode) -> None:
+    supported = interface.supported_modes
+    unknown = CanMode(0) if supported is None else wanted & ~supported
+    if unknown and supported is not None:
+        raise ConfigurationError(
+            f"{interface.name}: its controller has no mode {_mode_names(unknown)}; it has"
+            f" {_mode_names(supported) or 'none'}"
+        )
+
+
+def _mode_names(modes: CanMode) -> str:
+    return ", ".join(mode.name for mode in CanMode if mode in modes and mode.name)
+
+
+def _check_flexible(
+    interface: Interface,
+    timing: BitTiming | None,
+    data_timing: BitTiming | None,
+    modes: CanModes | None,
+) -> None:
+    """See to it that CAN FD has what it needs."""
+    now = int(interface.modes or 0)
+    after = now if modes is None else (now & ~modes.mask) | modes.flags
+    if not after & CanMode.FD:
+        return
+    name = interface.name
+    timing = timing or interface.bit_timing
+    data_timing = data_timing or interface.data_bit_timing
+    if data_timing is None:
+        raise ConfigurationError(f"{name}: CAN FD has a data bit rate: give data_bitrate=")
+    if timing is None:
+        raise ConfigurationError(f"{name}: CAN FD has two bit rates: give bitrate= as well")
+    if timing.bitrate and data_timing.bitrate and data_timing.bitrate < timing.bitrate:
+        raise ConfigurationError(
+            f"{name}: the data bit rate, {data_timing.bitrate}, is below the bit rate,"
+            f" {timing.bitrate}"
+        )
+
+
+def _restart_ms(restart: float | None, interface: Interface) -> int | None:
+    if restart is None:
+        return None
+    if not (math.isfinite(restart) and 0 <= restart * 1000 <= _GREATEST):
+        raise ConfigurationError(
+            f"{interface.name}: restart= is a number of seconds, 0 for never, not {restart!r}"
+        )
+    milliseconds = math.ceil(restart * 1000 - 1e-6)  # what is above 0 shall not become never
+    return None if milliseconds == round((interface.restart or 0) * 1000) else milliseconds
+
+
+def _termination(ohms: int | None, interface: Interface) -> int | None:
+    if ohms is None or ohms == interface.termination:
+        return None
+    if not interface.terminations:
+        raise ConfigurationError(f"{interface.name} has no termination that can be switched")
+    if ohms not in interface.terminations:
+        known = ", ".join(map(str, interface.terminations))
+        raise ConfigurationError(
+            f"{interface.name}: its termination is one of {known} ohms, not {ohms}"
+        )
+    return ohms
+
+
+def _changed_mtu(mtu: int | None, interface: Interface) -> int | None:
+    if mtu is None or mtu == interface.mtu:
+        return None
+    if mtu not in {CAN_MTU, CANFD_MTU} and not CANXL_MIN_MTU <= mtu <= CANXL_MTU:
+        raise ConfigurationError(
+            f"{interface.name} cannot have an MTU of {mtu}: {CAN_MTU} (classical CAN), {CANFD_MTU}"
+            f" (CAN FD) or {CANXL_MIN_MTU} to {CANXL_MTU} (CAN XL)"
+        )
+    if interface.kind == "can" and not (mtu == CANFD_MTU and (interface.modes or 0) & CanMode.FD):
+        raise ConfigurationError(
+            f"{interface.name} is a controller: its MTU goes with CanMode.FD (data_bitrate= turns"
+            " it on)"
+        )
+    return mtu
