@@ -22,8 +22,10 @@ from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_server import IsotpRequest, serve_isotp
 from anycan.endpoints.isotp_transport import IsotpTransport, create_isotp_transport
 from anycan.endpoints.isotp_values import IsotpAttribute, IsotpStatistics
+from anycan.endpoints.link_values import LinkGap, LinkWait, OnLinkLoss
 from anycan.endpoints.protocol import CanProtocol
-from anycan.endpoints.raw import RawEndpoint, open_raw
+from anycan.endpoints.raw import RawEndpoint
+from anycan.endpoints.raw_opening import open_raw
 from anycan.endpoints.statistics import RawAttribute, RawStatistics
 from anycan.endpoints.transport import RawTransport, create_raw_transport
 from anycan.engine.isotp_guess import guess_connections
@@ -235,7 +237,9 @@ __all__ = [
     "KernelNetwork",
     "LatencyHistogram",
     "LinkCondition",
+    "LinkGap",
     "LinkStatistics",
+    "LinkWait",
     "LogFormatter",
     "LogParseError",
     "LogRecord",
@@ -245,6 +249,7 @@ __all__ = [
     "NetworkUnavailableError",
     "NotACanInterfaceError",
     "OffloadError",
+    "OnLinkLoss",
     "OperationError",
     "OperationExistsError",
     "OptionNotSupportedError",

@@ -97,6 +97,15 @@ PAGES: Final = {
     sudo "$(which anycan)" demo --network kernel
 """,
     ),
+    "doctor": Page(
+        "[OPTIONS]",
+        """\
+**Examples**
+
+    anycan doctor
+    anycan doctor --json
+""",
+    ),
 }
 
 ISOTP_HELP: Final = """\

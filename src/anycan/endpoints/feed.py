@@ -140,7 +140,8 @@ class Feed:
     def _note(self, error: CanOSError) -> None:
         """Take a pending error."""
         self._inbox.errors += 1
-        if isinstance(error, InterfaceRemovedError):
+        absorbed = self._inbox.absorb is not None and self._inbox.absorb(error)
+        if isinstance(error, InterfaceRemovedError) and not absorbed:
             self._inbox.note_removal()
             self._end(error)
         else:

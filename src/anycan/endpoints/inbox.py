@@ -59,7 +59,10 @@ class Inbox(Generic[ItemT]):
         items: Those not yet taken.
         errors: How many pending errors the socket has told.
         discarded: How many had not been taken when the endpoint was closed.
+        absorb: Told of each pending error first; what it takes upon itself is told to nobody.
     """
+
+    absorb: Callable[[CanOSError], bool] | None = None
 
     def __init__(self, socket: ReadableSocket[ItemT]) -> None:
         self.items: deque[ItemT] = deque()
@@ -114,7 +117,8 @@ class Inbox(Generic[ItemT]):
 
     def _note(self, error: CanOSError) -> None:
         self.errors += 1
-        self._error = error
+        if self.absorb is None or not self.absorb(error):
+            self._error = error
 
     def _raise_reason(self) -> None:
         """Raise what forbids to read, if anything does. A pending error is told once."""
@@ -319,7 +323,8 @@ class AsyncioInbox(Inbox[ItemT]):
     def _note(self, error: CanOSError) -> None:
         super()._note(error)
         self.registration.renew()
-        self.registration.stop_reading()  # what follows is read once the error has been told
+        if self._error is not None:
+            self.registration.stop_reading()  # what follows is read once the error has been told
 
     def close(self) -> None:
         """Take the descriptor out of the loop, and wake whoever waits."""

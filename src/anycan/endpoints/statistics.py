@@ -44,6 +44,7 @@ class RawStatistics:
             refused is none.
         waiting: Frames read and not yet taken by a receive call.
         discarded: Frames read that nobody had taken when the endpoint was closed.
+        gaps: Times that the link was lost and waited for (``on_link_loss="wait"``).
     """
 
     received: int
@@ -54,3 +55,4 @@ class RawStatistics:
     errors: int
     waiting: int
     discarded: int
+    gaps: int = 0

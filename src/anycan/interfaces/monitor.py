@@ -43,6 +43,10 @@ class LinkListener(Protocol):
         """Take an event."""
         ...
 
+    def monitor_ended(self) -> None:
+        """Take note that the network is closed: nothing will happen any more."""
+        ...
+
 
 class LinkMonitor:
     """Follows a network's links in the background. Made by :func:`attach_monitor`.
@@ -71,6 +75,9 @@ class LinkMonitor:
             self._errors = _ErrorReader(network, self)
         except CanOSError as error:  # it has no raw sockets: then there are no error frames
             _LOGGER.debug("error frames are not heard: %s", error.strerror)
+        except BaseException:
+            self._feed.close()
+            raise
 
     @property
     def interfaces(self) -> dict[str, Interface]:
@@ -124,6 +131,11 @@ class LinkMonitor:
             for listener in list(self._listeners):
                 listener.link_event(event)
 
+    def end(self) -> None:
+        """Take note that the network is closed."""
+        for listener in list(self._listeners):
+            listener.monitor_ended()
+
     def _close(self) -> None:
         _monitors.pop(self._key, None)
         self._feed.close()
@@ -132,7 +144,7 @@ class LinkMonitor:
 
 
 class _ErrorReader:
-    """Reads error frames of all interfaces."""
+    """Reads error frames of all interfaces; its socket is told when a user network is closed."""
 
     def __init__(self, network: Network, monitor: LinkMonitor) -> None:
         self._monitor = monitor
@@ -145,8 +157,10 @@ class _ErrorReader:
                 frames = self._socket.receive()
             except BlockingIOError:
                 return True
-            except CanOSError:  # the network is closed
-                return False
+            except CanOSError:
+                self._pump.close()
+                self._monitor.end()
+                return True
             for frame in frames:
                 if isinstance(frame, ErrorFrame):
                     self._monitor.take_error(frame)

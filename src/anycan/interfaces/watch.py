@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import anyio
 from anyio.lowlevel import checkpoint
 
+from anycan.exceptions import NetworkUnavailableError
 from anycan.interfaces.events import EventsLost, InterfaceAdded, InterfaceEvent, InterfaceRemoved
 from anycan.interfaces.monitor import attach_monitor
 from anycan.interfaces.tracker import differences
@@ -75,6 +76,7 @@ class InterfaceWatch:
         Raises:
             BusyResourceError: Another task waits for an event.
             ClosedResourceError: The watch is closed, or was closed meanwhile.
+            NetworkUnavailableError: The user network is closed, and all events have been taken.
         """
         await checkpoint()
         while True:
@@ -83,6 +85,8 @@ class InterfaceWatch:
             event = self._take()
             if event is not None:
                 return event
+            if self._queue.ended:
+                raise NetworkUnavailableError(f"{self._network.name} is closed: nothing can happen")
             await self._queue.wait()
 
     async def receive(self) -> LinkEvent:
@@ -120,12 +124,14 @@ class _EventQueue:
         events: They.
         known: The interfaces as they are when the events so far have been taken, by index.
         lost: There was no room for some.
+        ended: The network is closed.
     """
 
     def __init__(self) -> None:
         self.events: deque[LinkEvent] = deque()
         self.known: dict[int, Interface] = {}
         self.lost = False
+        self.ended = False
         self._waiter: anyio.Event | None = None
 
     def begin(self, interfaces: object, present_ns: int | None) -> None:
@@ -143,6 +149,11 @@ class _EventQueue:
             self.lost = True
         else:
             self.events.append(event)
+        self.wake()
+
+    def monitor_ended(self) -> None:
+        """Take note that the network is closed."""
+        self.ended = True
         self.wake()
 
     def make_up(self, monitor: LinkMonitor) -> None:

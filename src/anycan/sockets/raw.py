@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 TakerT = TypeVar("TakerT")
 
 _LOGGER: Final = logging.getLogger("anycan.sockets")
+_ALL: Final = pack_filters(Filter.all().to_kernel())
 RECEIVE_BATCH: Final = 128
 SEND_BATCH: Final = 64
 
@@ -93,14 +94,14 @@ class RawSocket(CanSocket):
         )
         self._sieve: Sieve[bool] | None = None
         filters = self.filters.kernel
-        packed = None if filters is None else pack_filters(filters)
+        self._packed_filters = _ALL if filters is None else pack_filters(filters)
         super().__init__(network, interface, socket.SOCK_RAW, CAN_RAW, "can-raw")
         self._fill = self._descriptor.receive
         self._decode = self._buffer.decode
         try:
             self._setter = OptionSetter(self._descriptor, self.interface)
-            if packed is not None:
-                self._set_filters(packed)
+            if filters is not None:
+                self._set_filters(self._packed_filters)
             if self.filters.errors:
                 self._set_errors(self.filters.errors)
             self._match_rest()
@@ -182,7 +183,32 @@ class RawSocket(CanSocket):
                 exc_info=error,
             )
 
+    def rebind(self) -> int:
+        """Bind to an interface that has been made anew under the name of the one that is gone.
+
+        The socket has its options still; its filters it gets again.
+
+        Returns:
+            The interface's index.
+
+        Raises:
+            OSError: There is none of that name any more (ENODEV), or it cannot be bound to.
+
+        Source: ``net/can/raw.c``, ``raw_notify``: with the interface a socket loses its filters.
+        """
+        index = self.network.interface_index(self.interface or "")
+        self._descriptor.getsockopt(SOL_SOCKET, SO_ERROR, 4)  # of the one that is gone
+        self._set_filters(self._packed_filters)
+        self._descriptor.bind(pack_address(index))
+        self._descriptor.getsockopt(SOL_SOCKET, SO_ERROR, 4)  # that it is down its events tell
+        self._addresses.clear()
+        self._names.clear()
+        self._told_down = True  # until something has been sent
+        self.index = index
+        return index
+
     def _set_filters(self, value: bytes) -> None:
+        self._packed_filters = value
         self._setter.set(CAN_RAW_FILTER, value, "CAN_RAW_FILTER", "2.6.25")
 
     def _set_errors(self, classes: int) -> None:

@@ -1,0 +1,132 @@
+"""Restarting a controller after bus-off, ever more rarely while that does not help."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from anycan.exceptions import CanError, CanPermissionError
+from anycan.interfaces.events import InterfaceEvent, InterfaceStateChanged
+from anycan.interfaces.functions import restart_interface
+from anycan.interfaces.values import LinkCondition
+from anycan.sockets.background import start_background
+
+if TYPE_CHECKING:
+    from anycan.interfaces.events import EventsLost
+    from anycan.interfaces.monitor import LinkMonitor
+    from anycan.sockets.background import Background
+
+_LOGGER: Final = logging.getLogger("anycan.interfaces")
+_restarters: Final[dict[tuple[LinkMonitor, str], Restarter]] = {}
+
+
+class Restarter:
+    """Restarts one interface's controller. Made by :func:`keep_restarting`.
+
+    Args:
+        monitor: Tells its state.
+        interface: Its name.
+        delays: Seconds before the first attempt, and before later ones at most.
+        healthy: So many seconds without bus-off, and the delays begin anew.
+    """
+
+    def __init__(
+        self, monitor: LinkMonitor, interface: str, delays: tuple[float, float], healthy: float
+    ) -> None:
+        self._monitor = monitor
+        self._interface = interface
+        self._first, self._greatest = delays
+        self._healthy = healthy
+        self._delay = self._first
+        self._users = 0
+        self._task: Background | None = None
+        self._told = False
+        self._healthy_since: float | None = None
+        monitor.add(self)
+
+    def acquire(self) -> None:
+        """Take note of one more who wants it."""
+        self._users += 1
+        self._look()
+
+    def release(self) -> None:
+        """Take note of one who wants it no more; without any it ends."""
+        self._users -= 1
+        if not self._users:
+            _restarters.pop((self._monitor, self._interface), None)
+            if self._task is not None:
+                self._task.cancel()
+            self._monitor.remove(self)
+
+    def link_event(self, event: InterfaceEvent | EventsLost) -> None:
+        """Take note of what has happened to a link."""
+        if isinstance(event, InterfaceStateChanged) and event.interface.name == self._interface:
+            self._look()
+
+    def monitor_ended(self) -> None:
+        """Take note that the network is closed."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _is_off(self) -> bool:
+        interface = self._monitor.tracker.by_name(self._interface)
+        return interface is not None and interface.condition is LinkCondition.BUS_OFF
+
+    def _look(self) -> None:
+        if self._is_off() and (self._task is None or self._task.done):
+            self._task = start_background(self._restart)
+
+    async def _restart(self) -> None:
+        since, self._healthy_since = self._healthy_since, None
+        if since is not None and anyio.current_time() - since >= self._healthy:
+            self._delay = self._first
+        while self._is_off():
+            await anyio.sleep(self._delay)
+            if not self._is_off():
+                break
+            self._delay = min(2 * self._delay, self._greatest)
+            try:
+                await restart_interface(self._interface, network=self._monitor.network)
+            except CanError as error:
+                self._tell(error)
+            else:
+                _LOGGER.info("%s: the controller was restarted after bus-off", self._interface)
+                break
+        self._healthy_since = anyio.current_time()
+
+    def _tell(self, error: CanError) -> None:
+        """Say why it cannot be restarted; once, lest it fill the log."""
+        if not self._told:
+            self._told = True
+            level = logging.ERROR if isinstance(error, CanPermissionError) else logging.WARNING
+            _LOGGER.log(
+                level,
+                "%s: the controller is bus-off and could not be restarted: %s",
+                self._interface,
+                getattr(error, "strerror", error),
+            )
+
+
+def keep_restarting(
+    monitor: LinkMonitor, interface: str, delays: tuple[float, float], healthy: float
+) -> Restarter:
+    """Restart an interface's controller whenever it is bus-off; one for all who want that.
+
+    Args:
+        monitor: Tells its state.
+        interface: Its name.
+        delays: Seconds before the first attempt, and before later ones at most; the first who
+            wants it has it his way.
+        healthy: So many seconds without bus-off, and the delays begin anew.
+
+    Returns:
+        What to :meth:`~Restarter.release` in the end.
+    """
+    key = (monitor, interface)
+    restarter = _restarters.get(key)
+    if restarter is None:
+        restarter = _restarters[key] = Restarter(monitor, interface, delays, healthy)
+    restarter.acquire()
+    return restarter
