@@ -27,7 +27,8 @@ from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.raw import RawEndpoint
 from anycan.endpoints.raw_opening import open_raw
 from anycan.endpoints.statistics import RawAttribute, RawStatistics
-from anycan.endpoints.transport import RawTransport, create_raw_transport
+from anycan.endpoints.transport import RawTransport
+from anycan.endpoints.transport_opening import create_raw_transport
 from anycan.engine.isotp_guess import guess_connections
 from anycan.engine.isotp_monitor import IsotpMonitor
 from anycan.engine.isotp_record import IsotpRecord

@@ -256,3 +256,4 @@ async def test_a_receiver_and_a_sender_live_through_a_hundred_faults(
 async def _turns(chance: random.Random) -> None:
     for _ in range(chance.randrange(4)):
         await anyio.sleep(0)
+

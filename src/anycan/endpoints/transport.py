@@ -5,30 +5,24 @@ from __future__ import annotations
 import errno
 from collections import deque
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 
-from anycan.endpoints.base_transport import BaseCanTransport, running_loop
+from anycan.endpoints.base_transport import BaseCanTransport
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.statistics import RawStatistics
 from anycan.exceptions import CanOSError
 from anycan.frame import AnyFrame
-from anycan.sockets.networks import resolve_network
 from anycan.sockets.raw import SEND_BATCH, RawSocket
-from anycan.sockets.raw_options import RawOptions
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from anycan.filter import CanFilter, Filter
     from anycan.frame import ErrorClass
-    from anycan.network.base import Network
-    from anycan.wire.options import VcidOptions
-
-_ProtocolType = TypeVar("_ProtocolType", bound="CanProtocol")
 
 
 class RawTransport(BaseCanTransport[AnyFrame]):
@@ -70,15 +64,16 @@ class RawTransport(BaseCanTransport[AnyFrame]):
         """
         if self._closing:
             raise anyio.ClosedResourceError
-        if not self._outgoing:
+        if not self._outgoing and not self._is_held(frame, interface):
             try:
                 self._socket.send((frame,), interface)
             except BlockingIOError as error:
                 self._wait_for_room(error)
             except CanOSError as error:
-                # Later, so that a protocol may send again from there without end.
-                self._loop.call_soon(self._tell, error)
-                return
+                if not self._is_absorbed(error, frame, interface):
+                    # Later, so that a protocol may send again from there without end.
+                    self._loop.call_soon(self._tell, error)
+                    return
             else:
                 return
         if not isinstance(frame, AnyFrame):
@@ -89,10 +84,13 @@ class RawTransport(BaseCanTransport[AnyFrame]):
     def _wait_for_room(self, error: BlockingIOError) -> None:
         """Try again once the send buffer (which poll sees) or the interface's queue has room."""
         if error.errno == errno.ENOBUFS:
-            self._stop_writing()
-            self._retry = self._loop.call_later(self._pacer.delay(), self._flush)
+            self._try_later()
         else:
             self._registration.start_writing(self._flush)
+
+    def _try_later(self) -> None:
+        self._stop_writing()
+        self._retry = self._loop.call_later(self._pacer.delay(), self._flush)
 
     def _stop_writing(self) -> None:
         self._registration.stop_writing()
@@ -100,8 +98,21 @@ class RawTransport(BaseCanTransport[AnyFrame]):
             self._retry.cancel()
             self._retry = None
 
+    def _is_held(self, _frame: AnyFrame, _interface: str | int | None) -> bool:
+        """Tell whether a frame is to wait, until :meth:`_flush` is called."""
+        return False
+
+    def _is_absorbed(
+        self, _error: CanOSError, _frame: AnyFrame, _interface: str | int | None
+    ) -> bool:
+        """Tell whether a frame that was refused is to wait, until :meth:`_flush` is called."""
+        return False
+
     def _flush(self) -> None:
-        interface = self._outgoing[0][1]
+        first, interface = self._outgoing[0]
+        if self._is_held(first, interface):
+            self._stop_writing()
+            return
         batch = [
             frame
             for frame, _ in takewhile(
@@ -114,6 +125,8 @@ class RawTransport(BaseCanTransport[AnyFrame]):
             self._wait_for_room(error)
             return
         except CanOSError as error:
+            if self._is_absorbed(error, first, interface):
+                return
             self._tell(error)
             count = 1  # that frame is lost, and its loss told
         else:
@@ -174,7 +187,11 @@ class RawTransport(BaseCanTransport[AnyFrame]):
             errors=self._errors,
             waiting=len(self._incoming),
             discarded=self._discarded,
+            gaps=self._gap_count(),
         )
+
+    def _gap_count(self) -> int:
+        return 0
 
     # Ending
 
@@ -188,98 +205,3 @@ class RawTransport(BaseCanTransport[AnyFrame]):
 
     def __repr__(self) -> str:
         return self._describe(self._socket.interface or "all interfaces")
-
-
-async def create_raw_transport(
-    protocol_factory: Callable[[], _ProtocolType],
-    interface: str | int | None,
-    *,
-    filters: Filter | CanFilter | Iterable[Filter | CanFilter] | None = None,
-    errors: ErrorClass | int = 0,
-    fd: bool = True,
-    xl: bool = False,
-    vcid: VcidOptions | None = None,
-    loopback: bool = True,
-    receive_own: bool = False,
-    join_filters: bool = False,
-    timestamps: Literal["software", "hardware"] = "software",
-    receive_buffer: int | None = None,
-    send_buffer: int | None = None,
-    network: Network | str | None = None,
-) -> tuple[RawTransport, _ProtocolType]:
-    """Open raw CAN as an asyncio transport with a protocol (asyncio and uvloop alone).
-
-    Args:
-        protocol_factory: Makes the protocol: a subclass of :class:`CanProtocol`, or a function.
-        interface: As for :func:`open_raw`, and so are the rest.
-        filters: See :func:`open_raw`.
-        errors: See :func:`open_raw`.
-        fd: See :func:`open_raw`.
-        xl: See :func:`open_raw`.
-        vcid: See :func:`open_raw`.
-        loopback: See :func:`open_raw`.
-        receive_own: See :func:`open_raw`.
-        join_filters: See :func:`open_raw`.
-        timestamps: See :func:`open_raw`.
-        receive_buffer: See :func:`open_raw`.
-        send_buffer: See :func:`open_raw`.
-        network: See :func:`open_raw`.
-
-    Returns:
-        The transport and the protocol, after ``connection_made``. Close the transport.
-
-    Raises:
-        UnknownInterfaceError: As :func:`open_raw`, and so are the rest.
-        NotACanInterfaceError: As :func:`open_raw`.
-        ProtocolUnavailableError: As :func:`open_raw`.
-        CanPermissionError: As :func:`open_raw`.
-        OptionNotSupportedError: As :func:`open_raw`.
-        FilterError: As :func:`open_raw`.
-        NetworkUnavailableError: As :func:`open_raw`.
-        CanOSError: As :func:`open_raw`.
-        ValueError: As :func:`open_raw`.
-        TypeError: As :func:`open_raw`.
-        RuntimeError: The running loop is not asyncio's: a transport is asyncio's own.
-
-    Example:
-        >>> class Echo(CanProtocol):
-        ...     def connection_made(self, transport: RawTransport) -> None:
-        ...         self.transport = transport
-        ...     def frame_received(self, frame: AnyFrame) -> None:
-        ...         self.transport.send(Frame(frame.id + 8, frame.data))
-        >>> async def main() -> None:
-        ...     async with UserNetwork() as network:
-        ...         network.add_vcan("vcan0")
-        ...         transport, _ = await create_raw_transport(
-        ...             Echo, "vcan0", filters=Filter.id(0x7E0), network=network
-        ...         )
-        ...         async with open_raw("vcan0", network=network) as can:
-        ...             await can.send(Frame(0x7E0, b"ping"))
-        ...             print(await can.receive())
-        ...         transport.close()
-        >>> asyncio.run(main())
-        7E8#70696E67
-    """
-    options = RawOptions(
-        filters=filters,
-        errors=errors,
-        fd=fd,
-        xl=xl,
-        vcid=vcid,
-        loopback=loopback,
-        receive_own=receive_own,
-        join_filters=join_filters,
-        timestamps=timestamps,
-        receive_buffer=receive_buffer,
-        send_buffer=send_buffer,
-    )
-    loop = running_loop("open_raw()")
-    protocol = protocol_factory()
-    socket = RawSocket(resolve_network(network), interface, options)
-    transport = RawTransport(loop, socket, protocol)
-    try:
-        transport.begin()
-    except BaseException:
-        transport.abort()
-        raise
-    return transport, protocol
