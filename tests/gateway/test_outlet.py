@@ -38,6 +38,7 @@ class Way:
         self.calls: list[int] = []
         self.told: list[str] = []
         self.when_removed: Callable[[], object] = bool
+        self.absence = DropReason.INTERFACE_GONE
 
     def put(self, payloads: Sequence[bytes]) -> int:
         self.calls.append(len(payloads))

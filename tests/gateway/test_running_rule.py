@@ -30,6 +30,7 @@ class Way:
     """Takes everything, or nothing."""
 
     fd = 5
+    absence = DropReason.INTERFACE_GONE
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []

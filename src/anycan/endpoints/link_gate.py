@@ -57,6 +57,7 @@ class LinkGate:
         gap: The gap that there is now; None: the link can be used.
         gaps: How many there have been, with this one.
         on_open: Called when a gap has ended.
+        on_shut: Called when the link is lost, with its condition; and again when that changes.
         on_end: Called when the network is closed, so that the link will not come back.
 
     Raises:
@@ -75,12 +76,14 @@ class LinkGate:
         self.interface = interface
         self.gap: LinkGap | None = None
         self.gaps = 0
-        self.on_open: Callable[[], object] = _nothing
-        self.on_end: Callable[[], object] = _nothing
+        self.on_open: Callable[[], object] = bool
+        self.on_shut: Callable[[LinkCondition], object] = bool
+        self.on_end: Callable[[], object] = bool
         self._policy = policy
         self._on_gap = on_gap
         self._renew = renew
         self._bound = index
+        self._condition = LinkCondition.UP
         self._opened: anyio.Event | None = None
         self._ended = False
         self._restarter: Restarter | None = None
@@ -120,6 +123,9 @@ class LinkGate:
             return
         interface = self._find()
         condition = LinkCondition.REMOVED if interface is None else interface.condition
+        if condition is self._condition:
+            return
+        self._condition = condition
         if condition is LinkCondition.UP:
             self._open()
         else:
@@ -161,6 +167,7 @@ class LinkGate:
             self.gap = attrs.evolve(gap, condition=worse(gap.condition, condition))
         if condition is LinkCondition.BUS_OFF:
             self._have_restarted()
+        self.on_shut(condition)
 
     def _have_restarted(self) -> None:
         """See to it that the controller is restarted, if that is this one's to do."""
@@ -214,7 +221,3 @@ class LinkGate:
                 self._restarter.release()
                 self._restarter = None
             self._wake()
-
-
-def _nothing() -> None:
-    """Do nothing."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup, TaskStatus
 
+    from anycan.gateway.links import GatewayLinks
     from anycan.gateway.outlet import Outlet
     from anycan.gateway.rule import Rule
 
@@ -57,6 +58,7 @@ class Force:
         is_named: The name was given: others find the gateway by it, whatever its networks.
         missing_allowed: Interfaces may be missing at the start.
         check_others: Look whether frames could come back over what others forward.
+        links: Follows the links.
     """
 
     def __init__(
@@ -67,7 +69,10 @@ class Force:
         is_named: bool,
         missing_allowed: bool,
         check_others: bool,
+        links: GatewayLinks,
     ) -> None:
+        self._links = links
+        self._failure: CanOSError | None = None
         self._name = name
         self._report = report
         self._is_named = is_named
@@ -88,6 +93,11 @@ class Force:
         """End :meth:`run`."""
         self._stopped.set()
 
+    def fail(self, error: CanOSError) -> None:
+        """End :meth:`run` with an error."""
+        self._failure = error  # one that is removed goes down first
+        self._stopped.set()
+
     async def run(self, rules: Sequence[Rule], task_status: TaskStatus[None]) -> None:
         """Forward until it is stopped."""
         failure: BaseException | None = None
@@ -105,6 +115,7 @@ class Force:
                     else:
                         task_status.started()
                         await self._stopped.wait()
+                        failure = self._failure
                     finally:
                         self._ended = True
                         self._tasks = None
@@ -135,6 +146,7 @@ class Force:
             await to_thread.run_sync(self._kernel.clear_orphans)
 
     def _close(self) -> None:
+        self._links.close()
         self._set.close()
         if self._kernel is not None:
             self._kernel.close()
@@ -244,6 +256,8 @@ class Force:
         tasks = self._tasks
         if tasks is None:
             return
+        keys = (key for choice in self._set.choices for key in choice.planned.ports)
+        self._links.follow(keys, self._set.ports)
         wanted: dict[object, Callable[[], object]] = {self: self._open_again}
         if self._presence is not None:
             wanted[self._presence] = partial(self._presence.serve, self._report)

@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from anyio import TASK_STATUS_IGNORED, to_thread
 
+from anycan.endpoints.link_values import LinkWait, resolve_policy
 from anycan.exceptions import GatewayError, GatewayRunningError
 from anycan.gateway.force import Force
+from anycan.gateway.links import GatewayLinks
 from anycan.gateway.presence import ask, check_name, find_gateways
 from anycan.gateway.report import edges_report, statistics_report
 from anycan.gateway.rule import Rule
 from anycan.gateway.statistics import GatewayStatistics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import TaskStatus
+
+    from anycan.endpoints.link_values import LinkGap, OnLinkLoss
+    from anycan.exceptions import CanOSError
 
 _numbers: Final = itertools.count(1)
 
@@ -50,9 +57,16 @@ class Gateway:
         missing: What to do when an interface is not there at the start: ``"raise"``, or ``"wait"``
             for it.
         check_others: Look whether frames could come back over what others forward.
+        on_link_loss: ``"wait"`` or a :class:`LinkWait`: an interface that goes down, is removed or
+            bus-off is waited for, while everything else goes on; what is to go to it meanwhile is
+            dropped and counted. ``"raise"``: with one that goes down or is removed the gateway
+            ends.
+        on_gap: Called with a :class:`LinkGap` when the link of an interface is lost, and when it
+            is back.
 
     Raises:
         GatewayError: The name is none, or what is given is no rule.
+        ValueError: ``on_link_loss`` is none of these, or ``on_gap`` would never be called.
 
     Example:
         >>> async def main() -> None:
@@ -87,6 +101,8 @@ class Gateway:
         name: str | None = None,
         missing: Literal["raise", "wait"] = "raise",
         check_others: bool = True,
+        on_link_loss: OnLinkLoss = "wait",
+        on_gap: Callable[[LinkGap], object] | None = None,
     ) -> None:
         self._rules = _checked(rules)
         if name is not None:
@@ -99,6 +115,8 @@ class Gateway:
             raise GatewayError(f'missing is "raise" or "wait", not {missing!r}')
         self._missing_allowed = missing == "wait"
         self._check_others = check_others
+        self._wait = resolve_policy(on_link_loss, on_gap)
+        self._on_gap = on_gap
         self._force: Force | None = None
         self._last: GatewayStatistics | None = None
         self._started = 0.0
@@ -123,16 +141,23 @@ class Gateway:
             OffloadError: A rule requires the kernel's path, and the kernel cannot.
             UnknownInterfaceError: An interface is not there (and ``missing`` is ``"raise"``).
             CanPermissionError: A rule requires the kernel's path, which needs ``CAP_NET_ADMIN``.
+            InterfaceDownError: An interface went down, with ``on_link_loss="raise"``.
+            InterfaceRemovedError: An interface was removed, with ``on_link_loss="raise"``.
             CanOSError: An interface cannot be opened for another reason.
         """
         if self._force is not None:
             raise GatewayRunningError(f"gateway {self.name!r} runs already", os.getpid())
+        raises = self._wait is None
+        links = GatewayLinks(
+            self._wait or LinkWait(), self._on_gap, self._link_lost if raises else None
+        )
         force = self._force = Force(
             self.name,
             report=self._report,
             is_named=self._given_name is not None,
             missing_allowed=self._missing_allowed,
             check_others=self._check_others,
+            links=links,
         )
         self._started = time.monotonic()
         try:
@@ -140,6 +165,10 @@ class Gateway:
         finally:
             self._last = force.statistics()
             self._force = None
+
+    def _link_lost(self, error: CanOSError) -> None:
+        if self._force is not None:
+            self._force.fail(error)
 
     def stop(self) -> None:
         """End :meth:`run`. What waits is dropped and counted; it does nothing where none runs."""

@@ -40,7 +40,12 @@ class Way(Protocol):
 
     @property
     def fd(self) -> int:
-        """The descriptor to poll; -1: there is none."""
+        """The descriptor to poll; -1: there is none, or nothing can be sent by it."""
+        ...
+
+    @property
+    def absence(self) -> DropReason:
+        """Why there is no descriptor."""
         ...
 
     def put(self, payloads: Sequence[bytes]) -> int:
@@ -161,7 +166,7 @@ class Outlet:
         """Send payloads; give how many were taken, or what to do with them."""
         way = self._way
         if way.fd < 0:
-            self._reason = DropReason.INTERFACE_GONE
+            self._reason = way.absence
             return _DROP
         try:
             count = way.put(payloads)

@@ -59,6 +59,7 @@ class Port:
         interface: Its name.
         name: What to call it: with its network, where this is not the kernel.
         socket: Its socket; None: the interface is not there.
+        is_off: Its controller is bus-off: the kernel would take frames, and drop them.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Port:
         self.name = interface if is_kernel else f"{interface}@{network.name}"
         self.socket: ForwardingSocket | None = None
         self._state: Literal["up", "down", "gone"] = "gone"
+        self.is_off = False
         self._dispatch = Dispatch(self._filter_failed)
         self._wanted: dict[Taker, Filter] = {}
         self._pump: AsyncioPump | TrioPump | None = None
@@ -198,6 +200,7 @@ class Port:
 
     def lose(self) -> None:
         """Take note that the interface is gone."""
+        self.is_off = False
         if self.socket is not None:
             _LOGGER.warning(
                 "%s: the interface is gone; forwarding to and from it goes on when it is back",
@@ -210,6 +213,7 @@ class Port:
 
     def go_down(self) -> None:
         """Take note that the interface is down."""
+        self.is_off = False
         if self._state == "up":
             self._state = "down"
             self._down_ns = time.time_ns()
@@ -222,6 +226,22 @@ class Port:
                 self.name,
                 remedy,
             )
+
+    def go_off(self) -> None:
+        """Take note that the controller is bus-off."""
+        if not self.is_off:
+            self.is_off = True
+            self._gaps += 1
+            _LOGGER.warning(
+                "%s: the controller is bus-off; frames to it are dropped until it is restarted",
+                self.name,
+            )
+
+    def link_up(self) -> None:
+        """Take note that the link is up, or back, as events tell."""
+        self.is_off = False
+        self.settle()
+        self.come_up()
 
     def renew(self) -> None:
         """Go on being polled, though somebody else has taken the socket's error."""
@@ -412,7 +432,7 @@ class Port:
             overflowed += socket.dropped
         return PortStatistics(
             interface=self.name,
-            state=self._state,
+            state="bus-off" if self.is_off and self._state == "up" else self._state,
             received=received,
             not_taken=self._not_taken,
             overflowed=overflowed,

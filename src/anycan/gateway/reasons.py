@@ -21,6 +21,8 @@ class DropReason(enum.StrEnum):
     """It does not fit into the other kind of frame, or the destination has no such frames."""
     INTERFACE_DOWN = "interface down"
     """The destination was down."""
+    BUS_OFF = "bus-off"
+    """The destination's controller was bus-off."""
     INTERFACE_GONE = "interface gone"
     """The destination did not exist."""
     QUEUE_FULL = "queue full"

@@ -204,7 +204,8 @@ class PortStatistics:
 
     Attributes:
         interface: The interface.
-        state: ``"up"``, ``"down"`` (as far as the gateway has been told), or ``"gone"``.
+        state: ``"up"``, ``"bus-off"``, ``"down"`` (as far as the gateway has been told), or
+            ``"gone"``.
         received: Frames that were read, in all. What no rule takes the kernel mostly keeps back.
         not_taken: Frames that were read, and that no rule took.
         overflowed: Frames that the kernel dropped, as the socket's receive buffer was full.
@@ -213,7 +214,7 @@ class PortStatistics:
     """
 
     interface: str
-    state: Literal["up", "down", "gone"]
+    state: Literal["up", "bus-off", "down", "gone"]
     received: int
     not_taken: int
     overflowed: int

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from anycan.exceptions import UnknownInterfaceError
 from anycan.filter import Filter
+from anycan.gateway.reasons import DropReason
 from anycan.sockets.closing import finish_in_background
 
 if TYPE_CHECKING:
@@ -37,9 +38,14 @@ class PortWay:
 
     @property
     def fd(self) -> int:
-        """The descriptor to poll; -1: there is none."""
+        """The descriptor to poll; -1: there is none, or nothing can be sent by it."""
         socket = self._socket
-        return -1 if socket is None else socket.fd
+        return -1 if socket is None or self._port.is_off else socket.fd
+
+    @property
+    def absence(self) -> DropReason:
+        """Why there is no descriptor."""
+        return DropReason.BUS_OFF if self._port.is_off else DropReason.INTERFACE_GONE
 
     def put(self, payloads: Sequence[bytes]) -> int:
         """Send payloads; give how many were taken."""

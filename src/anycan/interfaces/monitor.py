@@ -6,6 +6,7 @@ calls; of both, controllers tell their state by error frames as well.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
@@ -19,7 +20,6 @@ from anycan.interfaces.tracker import ERROR_CLASSES, LinkTracker
 from anycan.interfaces.user_feed import UserLinkFeed
 from anycan.network.user import UserNetwork
 from anycan.sockets.closing import finish_in_background
-from anycan.sockets.loops import asyncio_loop
 from anycan.sockets.pump import open_pump
 from anycan.sockets.raw import RawSocket
 from anycan.sockets.raw_options import RawOptions
@@ -66,6 +66,8 @@ class LinkMonitor:
         self._key = key
         self._listeners: dict[LinkListener, None] = {}
         self._feed: UserLinkFeed | KernelLinkFeed
+        # A user network tells at once of its controllers' states; the kernel by error frames first.
+        self._tells_states = isinstance(network, UserNetwork)
         if isinstance(network, UserNetwork):
             self._feed = UserLinkFeed(network, self)
         else:
@@ -119,6 +121,9 @@ class LinkMonitor:
 
     def take_error(self, frame: ErrorFrame) -> None:
         """Take note of what a controller tells."""
+        known = self.tracker.by_name(frame.interface or "")
+        if known is not None and known.kind == "can" and self._tells_states:
+            return  # the frame is older than what has been told
         self.tell(self.tracker.take_error(frame, self.now_ns()))
 
     def now_ns(self) -> int:
@@ -133,11 +138,17 @@ class LinkMonitor:
 
     def end(self) -> None:
         """Take note that the network is closed."""
+        self._forget()
         for listener in list(self._listeners):
             listener.monitor_ended()
 
+    def _forget(self) -> None:
+        """Have who comes next make another one, or be told that the network is closed."""
+        if _monitors.get(self._key) is self:
+            del _monitors[self._key]
+
     def _close(self) -> None:
-        _monitors.pop(self._key, None)
+        self._forget()
         self._feed.close()
         if self._errors is not None:
             self._errors.close()
@@ -190,4 +201,7 @@ def attach_monitor(network: Network, listener: LinkListener) -> LinkMonitor:
 
 
 def _running_loop() -> Any:
-    return asyncio_loop() or sys.modules["trio"].lowlevel.current_trio_token()
+    try:
+        return asyncio.get_running_loop()  # also in a callback, where no task runs
+    except RuntimeError:
+        return sys.modules["trio"].lowlevel.current_trio_token()

@@ -95,11 +95,7 @@ def explain_receive(error: OSError, interface: str | None, remedy: str) -> CanOS
     """
     number = error.errno or 0
     if number == errno.ENETDOWN:
-        return InterfaceDownError(
-            number,
-            f"{_subject(interface)} is down; receiving goes on when it is up again ({remedy})",
-            interface,
-        )
+        return interface_down(interface, remedy)
     if number == errno.ENODEV:
         return interface_removed(interface)
     return _other(error, interface, "receiving from")
@@ -266,6 +262,20 @@ def transmission_down(interface: str | None, remedy: str) -> InterfaceDownError:
         errno.ENETDOWN,
         f"{_subject(interface)} is down: frames are lost while the beat and the count go on"
         f" ({remedy})",
+        interface,
+    )
+
+
+def interface_down(interface: str | None, remedy: str) -> InterfaceDownError:
+    """Make the error for an interface that is down.
+
+    Args:
+        interface: Its name; None: all.
+        remedy: How to bring it up.
+    """
+    return InterfaceDownError(
+        errno.ENETDOWN,
+        f"{_subject(interface)} is down; receiving goes on when it is up again ({remedy})",
         interface,
     )
 
