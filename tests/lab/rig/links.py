@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from rig import rtnetlink
 from rig.blocking import excuse
 from rig.host import search_path
 
@@ -80,7 +81,7 @@ class UserLinks:
 
 
 class KernelLinks:
-    """Interfaces of the running kernel, by the program ``ip``.
+    """Interfaces of the running kernel.
 
     Args:
         network: The kernel.
@@ -94,24 +95,25 @@ class KernelLinks:
 
     def add(self, name: str | None = None, mtu: int = 72) -> str:
         name = name or _new_name()
-        ip(f"link add dev {name} mtu {mtu} type vcan", f"link set dev {name} up")
+        rtnetlink.add_vcan(name, mtu)
         self._names.add(name)
         return name
 
     def remove(self, name: str) -> None:
         self._names.discard(name)
-        ip(f"link del dev {name}")
+        rtnetlink.delete(name)
 
     def up(self, name: str) -> None:
-        ip(f"link set dev {name} up")
+        rtnetlink.set_flags(name, up=True)
 
     def down(self, name: str) -> None:
-        ip(f"link set dev {name} down")
+        rtnetlink.set_flags(name, up=False)
 
     def close(self) -> None:
         """Take away what is left. Whatever a test removed by other means is gone already."""
-        if self._names:
-            ip(*(f"link del dev {name}" for name in self._names), check=False)
+        for name in self._names:
+            with suppress(OSError):
+                rtnetlink.delete(name)
 
 
 @contextmanager
