@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 SOL_CAN_RAW = 101
 START = 1_700_000_000_000_000_000
-NAMES = {1: "flexible", 2: "classical", 3: "long", 4: "fourth"}
+NAMES = dict(
+    enumerate(("flexible", "classical", "long", "fourth", "fifth", "sixth", "seventh", "eighth"), 1)
+)
 
 
 class Probe:
@@ -121,11 +123,12 @@ def network() -> Iterator[UserNetwork]:
 
 @pytest.fixture
 def probe(network: UserNetwork) -> Callable[..., Probe]:
-    """Open sockets on the network."""
+    """Open sockets on the network, or on another one."""
 
     def open_probe(
         interface: str | None = "flexible",
         filters: list[tuple[int, int]] | None = None,
+        on: UserNetwork = network,
         **options: int,
     ) -> Probe:
         numbers = {
@@ -138,7 +141,7 @@ def probe(network: UserNetwork) -> Callable[..., Probe]:
             "vcid": 8,
         }
         return Probe(
-            network, interface, filters, {numbers[name]: value for name, value in options.items()}
+            on, interface, filters, {numbers[name]: value for name, value in options.items()}
         )
 
     return open_probe

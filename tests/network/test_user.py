@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import weakref
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.network.conftest import Probe
+
+    from anycan.network.core.device import Port
 
 
 class Wire(Device):
@@ -102,6 +105,25 @@ def test_the_mtu_changes_only_while_the_link_is_down() -> None:
     assert (info.value.errno, info.value.interface) == (16, "vcan0")
 
 
+def test_another_name(network: UserNetwork, probe: Callable[..., Probe]) -> None:
+    one, other = probe("flexible"), probe("flexible")
+    network.rename("flexible", "vcan7")
+    assert (network.interface_index("vcan7"), network.interface_name(1)) == (1, "vcan7")
+    with pytest.raises(anycan.UnknownInterfaceError):
+        network.interface_index("flexible")
+    one.send(bytes(16))
+    assert other.words() == [0]
+
+
+def test_names_that_it_cannot_be_given(network: UserNetwork) -> None:
+    with pytest.raises(ValueError, match="no interface can be called 'a b'"):
+        network.rename("flexible", "a b")
+    with pytest.raises(anycan.InterfaceExistsError, match="an interface long on user") as info:
+        network.rename("flexible", "long")
+    assert (info.value.errno, info.value.interface) == (17, "long")
+    assert network.interface_index("flexible") == 1
+
+
 def test_an_unknown_interface_is_told_with_the_known_ones() -> None:
     network = UserNetwork(name="bench")
     with network:
@@ -118,6 +140,10 @@ def test_an_unknown_interface_is_told_with_the_known_ones() -> None:
             lambda: network.set_mtu("vcan9", 16),
             lambda: network.inject("vcan9", Frame(1)),
             lambda: network.release("vcan9"),
+            lambda: network.rename("vcan9", "vcan8"),
+            lambda: network.set_bus_off("vcan9"),
+            lambda: network.set_error_counters("vcan9", transmit=1),
+            lambda: network.restart("vcan9"),
         ]
         for call in calls:
             with pytest.raises(
@@ -294,6 +320,25 @@ def test_a_device_of_ones_own() -> None:
         network.release("can0")
     with pytest.raises(ValueError, match="MTU of 72"):
         network._add_device("can1", Wire())
+    with pytest.raises(ValueError, match=r"^can0 has no controller: add_can\(\) adds"):
+        network.set_bus_off("can0")
+
+
+class Stubborn(Wire):
+    """A device that does not begin."""
+
+    def start(self, port: Port) -> None:
+        assert port.mtu == 16
+        raise OSError(errno.EIO, "it is broken")
+
+
+def test_a_device_that_does_not_begin() -> None:
+    network = UserNetwork()
+    network._add_device("can0", Stubborn(), mtu=16, up=False)
+    with pytest.raises(anycan.InterfaceError, match="can0 does not come up: it is broken") as info:
+        network.set_up("can0")
+    assert (info.value.errno, info.value.interface) == (errno.EIO, "can0")
+    assert not network.interfaces()[0].up
 
 
 def test_a_queue_without_room_takes_nothing(

@@ -17,6 +17,7 @@ from anycan.interfaces.kernel_links import KernelLinks
 from anycan.interfaces.settings import Settings
 from anycan.interfaces.user_links import UserLinks
 from anycan.network.user import UserNetwork
+from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.networks import resolve_network
 from anycan.wire.constants import CANFD_MTU
 
@@ -37,6 +38,8 @@ async def _ask(network: Network | str | None, question: Callable[[Links], Result
     if isinstance(found, UserNetwork):
         await checkpoint()
         return question(UserLinks(found))
+    if not isinstance(found, KernelNetwork):
+        raise TypeError(f"anycan knows no interfaces of {found!r}")
     return await to_thread.run_sync(question, KernelLinks())
 
 
@@ -136,7 +139,7 @@ def _create_vcan(name: str | None, mtu: int, up: bool, exist_ok: bool, links: Li
     number = 0
     while True:
         try:
-            return links.create_vcan(name or f"vcan{number}", mtu, up=up)
+            return links.create_vcan(f"vcan{number}" if name is None else name, mtu, up=up)
         except InterfaceExistsError:
             if name is not None:
                 if exist_ok and links.get(name).kind == "vcan":
@@ -312,8 +315,11 @@ async def configure_interface(
         data_sjw: As ``sjw``.
         data_bit_timing: As ``bit_timing``.
         modes: The control modes that are to be on, all others off; or a mapping that says which to
-            turn on (True) and off (False).
-        delay: Transmitter delay compensation of CAN FD; None: the kernel's choice.
+            turn on (True) and off (False). Those of transmitter delay compensation go with
+            ``delay``, and a mapping alone turns them off.
+        delay: Transmitter delay compensation of CAN FD: at least its ``offset``, and its ``value``
+            unless the controller is to measure that; None: as it is, and the kernel's choice where
+            the data bit rate changes.
         restart: After how many seconds of bus-off the controller restarts by itself, in steps of a
             millisecond; 0: never.
         termination: The resistor between the wires, in ohms; 0: none.

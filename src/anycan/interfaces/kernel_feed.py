@@ -67,7 +67,10 @@ class KernelLinkFeed:
     def catch_up(self) -> None:
         """Tell what has happened by now, within bounds."""
         for _ in range(_BATCHES):
-            if not self._read_batch():
+            found = self._read_batch()
+            if self._lost:
+                self._pump.renew()
+            if not found:
                 return
 
     def _read(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from anycan.exceptions import (
     UnknownInterfaceError,
 )
 from anycan.interfaces.from_link import driver_of, interface_of, is_can
+from anycan.interfaces.kernel_changes import carry_out
 from anycan.interfaces.links import (
     check_name,
     check_restart,
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
-    from anycan.interfaces.settings import Plan, Settings
+    from anycan.interfaces.settings import Settings
     from anycan.interfaces.values import Interface
     from anycan.network.base import Network
     from anycan.wire.netlink import NetlinkMessage
 
-_LOGGER: Final = logging.getLogger("anycan.interfaces")
+_GREATEST_INDEX: Final = 0x7FFFFFFF  # linux/rtnetlink.h: struct ifinfomsg
 
 
 class KernelLinks:
@@ -148,7 +148,7 @@ class KernelLinks:
             intended = plan(settings, before)
             if intended.changes or intended.up != before.up:
                 with _about(before):
-                    _carry_out(netlink, before, intended)
+                    carry_out(netlink, before, intended)
             return _get(netlink, before.index)
 
 
@@ -167,6 +167,8 @@ def value_of(link: Link) -> Interface:
 def _get(netlink: NetlinkSocket, interface: str | int) -> Interface:
     # The kernel network's error knows the names that there are.
     index = kernel.interface_index(interface) if isinstance(interface, str) else interface
+    if not 0 < index <= _GREATEST_INDEX:
+        raise unknown_interface(f"of index {index}", None)
     try:
         (answer,) = netlink.request(get_link(index))
     except UnknownInterfaceError:
@@ -203,73 +205,6 @@ def _explain_creation(error: CanOSError, name: str, kind: str, peer: str | None)
             ) from None
     error.interface = name
     raise error
-
-
-def _carry_out(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None:
-    """Change an interface as intended; if the kernel refuses, put it back as far as it can be."""
-    index = before.index
-    must_rest = intended.down_first or (before.up and not intended.up)
-    if must_rest:
-        netlink.request(set_down(index))
-    flags = LinkFlag.UP if intended.up else 0
-    info = None if intended.parameters is None else LinkInfo("can", intended.parameters)
-    link = Link(
-        index,
-        flags,
-        LinkFlag.UP if intended.up else 0,
-        mtu=intended.mtu,
-        queue_length=intended.queue_length,
-        info=info,
-    )
-    try:
-        if intended.changes or intended.up:
-            netlink.request(change_link(link))
-    except CanOSError as error:
-        _put_back(netlink, before, intended)
-        if error.errno in {errno.EINVAL, errno.EOPNOTSUPP, errno.ERANGE, errno.EDOM}:
-            if intended.up and before.bit_timing is None and intended.parameters is None:
-                raise no_bit_rate(before) from None
-            raise ConfigurationError(
-                f"{before.name} takes no such setting: {error.strerror}"
-            ) from None
-        raise
-
-
-def _put_back(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None:
-    flags = LinkFlag.UP if before.up else 0
-    parameters = intended.parameters and former(before, intended.parameters)
-    link = Link(
-        before.index,
-        flags,
-        LinkFlag.UP,
-        mtu=None if intended.mtu is None else before.mtu,
-        queue_length=before.queue_length,
-        info=None if parameters is None else LinkInfo("can", parameters),
-    )
-    try:
-        if parameters is not None:
-            netlink.request(set_down(before.index))
-        netlink.request(change_link(link))
-    except CanOSError as error:
-        _LOGGER.warning(
-            "%s was not put back to what it was before: %s", before.name, error.strerror
-        )
-
-
-def former(before: Interface, changed: CanParameters) -> CanParameters:
-    """Give what a controller was set to, of all that was to be changed."""
-    modes = changed.modes
-    if modes is not None:
-        flags = int(before.modes or 0) & modes.mask
-        modes = type(modes)(modes.mask, flags)
-    restart = None if changed.restart_ms is None else round((before.restart or 0) * 1000)
-    return CanParameters(
-        bit_timing=changed.bit_timing and before.bit_timing,
-        data_bit_timing=changed.data_bit_timing and before.data_bit_timing,
-        modes=modes,
-        restart_ms=restart,
-        termination=None if changed.termination is None else before.termination,
-    )
 
 
 @contextmanager

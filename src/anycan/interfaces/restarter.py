@@ -71,8 +71,11 @@ class Restarter:
             self._task.cancel()
 
     def _is_off(self) -> bool:
+        """Tell whether the controller is bus-off, and does not restart by itself."""
         interface = self._monitor.tracker.by_name(self._interface)
-        return interface is not None and interface.condition is LinkCondition.BUS_OFF
+        if interface is None or interface.restart:
+            return False
+        return interface.condition is LinkCondition.BUS_OFF
 
     def _look(self) -> None:
         if self._is_off() and (self._task is None or self._task.done):
@@ -93,7 +96,7 @@ class Restarter:
                 self._tell(error)
             else:
                 _LOGGER.info("%s: the controller was restarted after bus-off", self._interface)
-                break
+                # It may be bus-off anew by now; or else it is still to be heard that it is not.
         self._healthy_since = anyio.current_time()
 
     def _tell(self, error: CanError) -> None:

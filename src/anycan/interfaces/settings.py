@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from anycan.exceptions import ConfigurationError
+from anycan.interfaces.modes import changed_delay, changed_modes, delay_mode
 from anycan.interfaces.timing import WantedTiming, wanted_timing
 from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
 from anycan.wire.netlink_can import CanMode, CanModes, CanParameters
 from anycan.wire.netlink_timing import BitTiming
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anycan.interfaces.values import Interface
     from anycan.wire.netlink_timing import TransmitterDelay
 
 _GREATEST: Final = 0xFFFFFFFF  # what a field of 32 bits holds
-_DELAY_MODES: Final = CanMode.TDC_AUTO | CanMode.TDC_MANUAL
 
 
 @attrs.frozen(kw_only=True)
@@ -125,26 +126,43 @@ def _parameters(settings: Settings, interface: Interface) -> tuple[CanParameters
             phase="data_",
         ),
     )
-    modes = _modes(settings, interface, with_data=data_timing is not None)
-    _check_flexible(interface, timing, data_timing, modes)
-    restart_ms = _restart_ms(settings.restart, interface)
-    resting = CanParameters(
-        bit_timing=_unless_there(timing, interface.bit_timing),
-        data_bit_timing=_unless_there(data_timing, interface.data_bit_timing),
-        modes=modes,
-        restart_ms=restart_ms,
-        delay=settings.delay,
+    timings = (
+        _unless_there(timing, interface.bit_timing),
+        _unless_there(data_timing, interface.data_bit_timing),
     )
-    if resting.modes is not None and resting.modes.flags & CanMode.FD:
-        # The kernel takes CAN FD on only together with both bit timings.
-        resting = attrs.evolve(
-            resting,
-            bit_timing=resting.bit_timing or _again(timing or interface.bit_timing),
-            data_bit_timing=resting.data_bit_timing
-            or _again(data_timing or interface.data_bit_timing),
-        )
+    modes = changed_modes(settings, interface, with_data=data_timing is not None)
+    _check_flexible(interface, timing, data_timing, modes)
+    resting = CanParameters(
+        bit_timing=timings[0],
+        data_bit_timing=timings[1],
+        modes=modes,
+        restart_ms=_restart_ms(settings.restart, interface),
+        delay=changed_delay(settings.delay, interface, anew=timings[1] is not None),
+    )
+    turned_on = modes is not None and modes.flags & CanMode.FD
+    if turned_on or resting.data_bit_timing is not None or resting.delay is not None:
+        resting = _with_all_of_fd(resting, timing or interface.bit_timing, data_timing, interface)
     termination = _termination(settings.termination, interface)
     return attrs.evolve(resting, termination=termination), resting != CanParameters()
+
+
+def _with_all_of_fd(
+    changed: CanParameters,
+    timing: BitTiming | None,
+    data_timing: BitTiming | None,
+    interface: Interface,
+) -> CanParameters:
+    """Add what the kernel takes only together: CAN FD turned on, and both bit timings."""
+    modes = changed.modes or CanModes()
+    added = CanMode.FD
+    if changed.delay is not None:
+        added |= delay_mode(changed.delay)
+    return attrs.evolve(
+        changed,
+        bit_timing=changed.bit_timing or again(timing),
+        data_bit_timing=changed.data_bit_timing or again(data_timing or interface.data_bit_timing),
+        modes=CanModes(modes.mask | added, modes.flags | added),
+    )
 
 
 def _kind(interface: Interface) -> str:
@@ -154,58 +172,17 @@ def _kind(interface: Interface) -> str:
 def _unless_there(timing: BitTiming | None, there: BitTiming | None) -> BitTiming | None:
     """Give what to ask the kernel for; None: it has that bit timing."""
     if timing is None or there is None:
-        return _again(timing)
+        return again(timing)
     fields = [name for name in attrs.fields_dict(BitTiming) if getattr(timing, name)]
     same = all(getattr(timing, name) == getattr(there, name) for name in fields)
-    return None if same else _again(timing)
+    return None if same else again(timing)
 
 
-def _again(timing: BitTiming | None) -> BitTiming | None:
+def again(timing: BitTiming | None) -> BitTiming | None:
     """Give a bit timing such as the kernel takes: with a bit rate it works the rest out."""
     if timing is None or not timing.bitrate:
         return timing
     return BitTiming(bitrate=timing.bitrate, sample_point=timing.sample_point, sjw=timing.sjw)
-
-
-def _modes(settings: Settings, interface: Interface, *, with_data: bool) -> CanModes | None:
-    """Give the modes that are to change; None: none."""
-    now = interface.modes or CanMode(0)
-    wanted = now
-    match settings.modes:
-        case None:
-            pass
-        case Mapping():
-            for mode, is_on in settings.modes.items():
-                wanted = wanted | mode if is_on else wanted & ~mode
-        case modes:
-            wanted = CanMode(modes)
-    if with_data:
-        if isinstance(settings.modes, Mapping) and settings.modes.get(CanMode.FD) is False:
-            raise ConfigurationError(
-                f"{interface.name}: a data bit rate is CAN FD's, which modes= turns off"
-            )
-        wanted |= CanMode.FD
-    if settings.delay is not None and not wanted & _DELAY_MODES:
-        wanted |= CanMode.TDC_AUTO if settings.delay.value is None else CanMode.TDC_MANUAL
-    _check_supported(interface, wanted & ~now)
-    changed = int(now ^ wanted)
-    if settings.delay is not None:
-        changed |= int(wanted & _DELAY_MODES)  # the kernel takes a delay only with its mode
-    return CanModes(changed, int(wanted) & changed) if changed else None
-
-
-def _check_supported(interface: Interface, wanted: CanMode) -> None:
-    supported = interface.supported_modes
-    unknown = CanMode(0) if supported is None else wanted & ~supported
-    if unknown and supported is not None:
-        raise ConfigurationError(
-            f"{interface.name}: its controller has no mode {_mode_names(unknown)}; it has"
-            f" {_mode_names(supported) or 'none'}"
-        )
-
-
-def _mode_names(modes: CanMode) -> str:
-    return ", ".join(mode.name for mode in CanMode if mode in modes and mode.name)
 
 
 def _check_flexible(

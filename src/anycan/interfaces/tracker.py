@@ -87,7 +87,7 @@ class LinkTracker:
         """Take note of all interfaces there are now; give what has happened."""
         there = {interface.index: interface for interface in interfaces}
         events = []
-        for index in self.known.keys() - there.keys():
+        for index in sorted(self.known.keys() - there.keys()):
             events += self.drop(index, now_ns)
         for interface in there.values():
             events += self.put(interface, now_ns)
@@ -172,8 +172,10 @@ def _state_differences(
 ) -> Iterator[InterfaceEvent]:
     state = after.state
     was = None if before is None or not before.up else before.state
+    # There is no other way out of bus-off; and one is told once, whoever tells of it first.
+    restarted = was is CanState.BUS_OFF or (restarted and was is not CanState.ERROR_ACTIVE)
     usual = CanState.ERROR_ACTIVE if was in _RESTING and not restarted else was
-    if state is not None and state not in _RESTING and (state != usual or restarted):
+    if state is not None and state not in _RESTING and state != usual:
         yield InterfaceStateChanged(
             interface=after, timestamp_ns=now_ns, before=was, state=state, restarted=restarted
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from anycan.exceptions import CanOSError, ConfigurationError
 from anycan.interfaces.from_link import controller_fields
-from anycan.interfaces.links import check_restart, exists, no_bit_rate, not_deletable
+from anycan.interfaces.links import check_name, check_restart, exists, no_bit_rate, not_deletable
 from anycan.interfaces.settings import plan
 from anycan.interfaces.values import Interface
 from anycan.network.user import UserNetwork
@@ -43,6 +43,7 @@ class UserLinks:
 
     def create_vcan(self, name: str, mtu: int, *, up: bool) -> Interface:
         """Make a vcan."""
+        check_name(name)
         if name in self._stack.by_name:
             raise exists(name, self._network.name)
         try:
@@ -59,6 +60,8 @@ class UserLinks:
             raise TypeError(
                 f"the other end is on a UserNetwork of this process, and not on {namespace!r}"
             )
+        check_name(name)
+        check_name(peer)
         there = self._network if namespace is None else namespace
         for end, network in ((name, self._network), (peer, there)):
             if end in network._stack.by_name:  # noqa: SLF001 - hidden from users alone
@@ -103,6 +106,9 @@ class UserLinks:
         link = self._find(interface)
         before = value_of(link, self._network)
         intended = plan(settings, before)
+        timing = before.bit_timing or (intended.parameters or CanParameters()).bit_timing
+        if intended.up and before.kind == "can" and timing is None:
+            raise no_bit_rate(before)
         if intended.down_first or (before.up and not intended.up):
             link.set_down()
         try:

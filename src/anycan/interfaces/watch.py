@@ -79,6 +79,7 @@ class InterfaceWatch:
             NetworkUnavailableError: The user network is closed, and all events have been taken.
         """
         await checkpoint()
+        self._start()
         while True:
             if self._closed:
                 raise anyio.ClosedResourceError
@@ -91,7 +92,6 @@ class InterfaceWatch:
 
     async def receive(self) -> LinkEvent:
         """Wait for the next event, as iteration does."""
-        self._start()
         return await self.__anext__()
 
     def _take(self) -> LinkEvent | None:

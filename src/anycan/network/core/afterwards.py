@@ -37,10 +37,21 @@ class Afterwards:
         self._timer = timers.timer(self._continue)
         self.calls: deque[Callable[[], object]] = deque()
         self._running = False
+        self._paused = 0
+
+    def pause(self) -> None:
+        """Call nothing until :meth:`resume`: a frame is on its way to several interfaces."""
+        self._paused += 1
+
+    def resume(self) -> None:
+        """Undo one :meth:`pause`; after the last, call what has come to wait."""
+        self._paused -= 1
+        if self.calls:
+            self.run()
 
     def run(self) -> None:
         """Call what waits and what these add, up to a bound; the rest soon."""
-        if self._running:
+        if self._running or self._paused:
             return  # it goes on there
         self._running = True
         try:

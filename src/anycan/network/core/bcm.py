@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from anycan.engine.bcm import BroadcastManager
 from anycan.engine.failure import failure
 from anycan.frame import EFF_FLAG, EFF_MASK, RTR_FLAG, SFF_MASK
-from anycan.network.core.interface import prepare
 from anycan.network.core.payload import (
     CLASSICAL,
     FLEXIBLE,
     INVALID,
     charge_of_data,
     kind_of,
+    prepare,
 )
 from anycan.network.core.socket import ADDRESS, SocketCore
 from anycan.network.core.socket_options import SocketOptions
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anycan.engine.bcm_reception import Reception
-    from anycan.network.core.interface import Bound, Interface, Prepared, Taker
+    from anycan.network.core.interface import Interface
+    from anycan.network.core.payload import Prepared
     from anycan.network.core.receivers import ReceiveLists
+    from anycan.network.core.roles import Bound, Taker
     from anycan.network.core.stack import Stack
 
 _SOCK_DGRAM: Final = 2  # linux/net.h

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import enum
+import errno
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anycan.network.core.interface import Interface
+    from anycan.wire.netlink_can import CanParameters, CanStatistics
 
 DEFAULT_MTU: Final = CANFD_MTU
 
@@ -20,6 +27,10 @@ class Transmit(enum.Enum):
     """The device holds it, and tells by :meth:`Port.sent` when it is on the bus."""
     FULL = enum.auto()
     """The device has no room: the sender gets ENOBUFS."""
+    SHARED = enum.auto()
+    """It is on a wire that other interfaces hear: :meth:`Device.hearers` tells which."""
+    LOST = enum.auto()
+    """The device has dropped it, which is counted; the sender is not told."""
 
 
 class Port(Protocol):
@@ -54,11 +65,19 @@ class Device(ABC):
     Its interface calls it, from one thread; nothing here may wait.
 
     Attributes:
+        kind: The kind of link: ``"can"``, ``"vcan"``, ``"vxcan"``; None: it is none of these.
         echo: The device hears its own frames, so that other sockets of this host get a frame when
             it is on the bus. Where it is False they get it when it is sent.
+        queue_length: How many frames the kernel's queue for such a device holds, as it is made.
+        carrier: It takes part in its bus, if it is up.
+        carrier_changes: How often that has changed.
     """
 
+    kind: ClassVar[str | None] = None
     echo: ClassVar[bool] = False
+    queue_length: ClassVar[int] = 1000  # net/core/dev.c: DEFAULT_TX_QUEUE_LEN
+    carrier: bool = True
+    carrier_changes: int = 0
 
     @abstractmethod
     def supports_mtu(self, mtu: int) -> bool:
@@ -68,11 +87,73 @@ class Device(ABC):
     def transmit(self, payload: bytes) -> Transmit:
         """Take a frame to the bus. It is called only between :meth:`start` and :meth:`stop`."""
 
+    def attach(self, interface: Interface) -> None:  # noqa: B027 - most devices need none
+        """Take note that the device belongs to an interface now, which is down."""
+
+    def detach(self) -> None:  # noqa: B027 - most devices need none
+        """Take note that the interface has been removed."""
+
     def start(self, port: Port) -> None:  # noqa: B027 - a device without a start needs none
-        """Begin to work: the link goes up."""
+        """Begin to work: the link goes up.
+
+        Raises:
+            OSError: It cannot; the link stays down.
+        """
 
     def stop(self) -> None:  # noqa: B027 - a device without a stop needs none
         """Cease to work, and forget the frames held: the link goes down."""
+
+    def mtu_changed(self, mtu: int) -> None:  # noqa: B027 - most devices need none
+        """Take note of another MTU, which it can have. The link is down."""
+
+    def hearers(self, payload: bytes) -> Sequence[tuple[Interface, bytes]]:  # noqa: ARG002 - none
+        """Give the interfaces that hear a frame which was sent on a shared wire, and as what."""
+        return ()
+
+    @property
+    def peer(self) -> Interface | None:
+        """The other end of a pair; None: it is no pair."""
+        return None
+
+    # What a controller has
+
+    @property
+    def can_statistics(self) -> CanStatistics | None:
+        """What it has counted; None: it is no controller."""
+        return None
+
+    def parameters(self) -> CanParameters | None:
+        """Give what it is set to, and tells; None: it is no controller."""
+        return None
+
+    def configure(self, parameters: CanParameters) -> None:  # noqa: ARG002 - there is nothing to set
+        """Set it.
+
+        Raises:
+            OSError: It cannot be set so; nothing has been changed. EOPNOTSUPP: it is no controller.
+        """
+        raise OSError(errno.EOPNOTSUPP, "it has no controller")
+
+    def restart(self) -> None:
+        """Restart it after bus-off.
+
+        Raises:
+            OSError: It is not bus-off, or restarts by itself. EOPNOTSUPP: it is no controller.
+        """
+        raise OSError(errno.EOPNOTSUPP, "it has no controller")
+
+    def _set_carrier(self, *, on: bool) -> bool:
+        """Begin or cease to take part in the bus; tell whether that is a change."""
+        if on == self.carrier:
+            return False
+        self.carrier = on
+        self.carrier_changes += 1
+        return True
+
+
+def virtual_mtu(mtu: int) -> bool:
+    """Tell whether a device without a wire can have that MTU."""
+    return mtu in {CAN_MTU, CANFD_MTU} or CANXL_MIN_MTU <= mtu <= CANXL_MTU
 
 
 class VirtualDevice(Device):
@@ -86,6 +167,8 @@ class VirtualDevice(Device):
     Source: ``drivers/net/can/vcan.c``: MTU 16, 72, or 76 to 2060.
     """
 
+    kind = "vcan"
+
     def __init__(self, transmit_queue: int | None = None) -> None:
         self._room = transmit_queue
         self._held = 0
@@ -93,7 +176,7 @@ class VirtualDevice(Device):
 
     def supports_mtu(self, mtu: int) -> bool:
         """Tell whether the device can have that MTU."""
-        return mtu in {CAN_MTU, CANFD_MTU} or CANXL_MIN_MTU <= mtu <= CANXL_MTU
+        return virtual_mtu(mtu)
 
     def start(self, port: Port) -> None:
         """Begin to work."""

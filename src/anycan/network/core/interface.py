@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -14,80 +14,25 @@ from anycan.network.core.device import Transmit
 from anycan.network.core.payload import (
     FLEXIBLE,
     INVALID,
-    XL,
     data_length,
     kind_of,
     mark_flexible,
+    mtu_allows,
+    prepare,
     unpack_word,
 )
-from anycan.network.core.receivers import ReceiveLists, Receiver, Verdicts
-from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
+from anycan.network.core.receivers import ReceiveLists, Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anycan.network.core.afterwards import Afterwards
     from anycan.network.core.device import Device
+    from anycan.network.core.payload import Prepared
+    from anycan.network.core.roles import Bound, Sender, Taker
+    from anycan.network.core.stack import Stack
+    from anycan.wire.netlink_can import CanParameters, CanStatistics
 
 _SENT: Final = Transmit.SENT
-
-
-def mtu_allows(mtu: int, kind: int) -> bool:
-    """Tell whether an interface of that MTU takes a kind of frame."""
-    if kind == FLEXIBLE:
-        return mtu == CANFD_MTU or mtu >= CANXL_MIN_MTU
-    return kind != XL or mtu >= CANXL_MIN_MTU
-
-
-Prepared: TypeAlias = "tuple[bytes, int, int, int]"
-"""A frame to be sent: its bytes, its kind, its first word, and how much data interfaces count."""
-
-
-def prepare(payload: bytes, kind: int) -> Prepared:
-    """Find out once what is asked whenever a frame is sent."""
-    if kind == FLEXIBLE:
-        payload = mark_flexible(payload)
-    (word,) = unpack_word(payload)
-    return payload, kind, word, data_length(payload, kind, word)
-
-
-class Taker(Receiver, Protocol):
-    """Who takes frames."""
-
-    def deliver(
-        self, payload: bytes, kind: int, word: int, ifindex: int, sender: object, now_ns: int
-    ) -> None:
-        """Take a frame that passed the filters.
-
-        Args:
-            payload: Its bytes.
-            kind: What :func:`~anycan.network.core.payload.kind_of` says of them.
-            word: Their first word.
-            ifindex: The interface.
-            sender: The socket that sent it; None: it came from the bus.
-            now_ns: The time.
-        """
-        ...
-
-
-class Sender(Protocol):
-    """Who sends frames."""
-
-    def released(self, size: int) -> None:
-        """Take note that the device has let go of a frame of that many bytes which it held."""
-        ...
-
-
-class Bound(Protocol):
-    """Who is told what happens to an interface."""
-
-    def link_down(self) -> None:
-        """Take note that the interface went down."""
-        ...
-
-    def interface_removed(self) -> None:
-        """Take note that the interface is gone."""
-        ...
 
 
 @attrs.define
@@ -110,14 +55,15 @@ class Interface:
         name: Its name.
         mtu: 16, 72, or 76 to 2060.
         device: What carries its frames.
-        any_lists: The filters of the sockets bound to all interfaces.
-        afterwards: What waits until a frame has reached all who take it.
+        stack: The network that it is on.
 
     Attributes:
+        stack: The network that it is on.
         up: Whether the link is up.
         lists: The filters of the sockets bound to it.
         bound: The sockets bound to it, in the order of their binding.
         counters: What went through it.
+        queue_length: How many frames its queue is to hold, as the kernel's do.
     """
 
     __slots__ = (
@@ -131,29 +77,27 @@ class Interface:
         "lists",
         "mtu",
         "name",
+        "queue_length",
+        "stack",
         "up",
     )
 
-    def __init__(
-        self,
-        index: int,
-        name: str,
-        mtu: int,
-        device: Device,
-        any_lists: ReceiveLists[Taker],
-        afterwards: Afterwards,
-    ) -> None:
+    def __init__(self, index: int, name: str, mtu: int, device: Device, stack: Stack) -> None:
         self.index = index
         self.name = name
         self.mtu = mtu
         self.device = device
+        self.stack = stack
         self.up = False
         self.lists: ReceiveLists[Taker] = ReceiveLists()
         self.bound: dict[Bound, None] = {}
         self.counters = Counters()
-        self._afterwards = afterwards
+        self.queue_length = device.queue_length
+        self._afterwards = stack.afterwards
         self._held: deque[tuple[bytes, Sender, bool]] = deque()
-        self._verdicts = Verdicts(any_lists, self.lists)
+        self._verdicts = Verdicts(stack.any_lists, self.lists)
+
+    # Frames
 
     def transmit(
         self, payload: bytes, kind: int, sender: Sender, loopback: bool, now_ns: int
@@ -206,14 +150,61 @@ class Interface:
             if loopback:
                 self._deliver(payload, kind, word, size, sender, now_ns)
             return False
-        if result is Transmit.FULL:
-            self.counters.send_dropped += 1
-            raise failure(errno.ENOBUFS)
+        return self._transmit_otherwise(result, prepared, sender, loopback, now_ns)
+
+    def _transmit_otherwise(
+        self, result: Transmit, prepared: Prepared, sender: Sender, loopback: bool, now_ns: int
+    ) -> bool:
+        """Do what is to be done with a frame that was not sent on a wire of this device alone."""
+        payload, kind, word, size = prepared
+        counters = self.counters
         echoed = self.device.echo
+        if result is Transmit.SHARED:
+            counters.sent += 1
+            counters.sent_bytes += size
+            self._share(prepared, sender, loopback, now_ns)
+            return False
+        if result is Transmit.FULL:
+            counters.send_dropped += 1
+            raise failure(errno.ENOBUFS)
+        if result is Transmit.LOST:
+            counters.send_dropped += 1
+            if loopback and not echoed:
+                self._hand_out(payload, kind, word, sender, now_ns)
+            return False
         self._held.append((payload, sender, loopback and echoed))
         if loopback and not echoed:
             self._deliver(payload, kind, word, size, sender, now_ns)
         return True
+
+    def _share(self, prepared: Prepared, sender: Sender, loopback: bool, now_ns: int) -> None:
+        """Let all hear a frame on a wire that they share, before anybody answers it."""
+        payload, kind, word, _ = prepared
+        echoed = self.device.echo
+        hearers = self.device.hearers(payload)
+        waiting = dict.fromkeys([self._afterwards, *(one.stack.afterwards for one, _ in hearers)])
+        for one in waiting:
+            one.pause()
+        try:
+            if loopback and echoed:
+                self._hand_out(payload, kind, word, sender, now_ns)
+            for interface, heard in hearers:
+                interface.hear(heard)
+            if loopback and not echoed:
+                self._hand_out(payload, kind, word, sender, now_ns)
+        finally:
+            for one in waiting:
+                one.resume()
+
+    def hear(self, payload: bytes) -> None:
+        """Take a frame from another interface's wire. That one has looked whether it is a frame.
+
+        As on the kernel, the MTU of the interface that hears it does not count.
+        """
+        kind = kind_of(payload)
+        (word,) = unpack_word(payload)
+        now_ns = self.stack.clock.stamp_ns()
+        self._deliver(payload, kind, word, data_length(payload, kind, word), None, now_ns)
 
     def sent(self, now_ns: int) -> None:
         """Take note that the oldest frame that the device held is on the bus."""
@@ -266,26 +257,110 @@ class Interface:
         if self._afterwards.calls:
             self._afterwards.run()
 
+    def _hand_out(self, payload: bytes, kind: int, word: int, sender: Sender, now_ns: int) -> None:
+        """Let this host see a frame that its interface sent, and did not receive."""
+        for socket in self._verdicts[word]:
+            socket.deliver(payload, kind, word, self.index, sender, now_ns)
+        if self._afterwards.calls:
+            self._afterwards.run()
+
+    # The link
+
+    @property
+    def kind(self) -> str | None:
+        """What kind of link it is; None: its device does not say."""
+        return self.device.kind
+
+    @property
+    def carrier(self) -> bool:
+        """Whether frames can pass: it is up, and its device takes part in its bus."""
+        return self.up and self.device.carrier
+
+    @property
+    def carrier_changes(self) -> int:
+        """How often its device has lost or found its bus; to be set up and down does not count."""
+        return self.device.carrier_changes
+
+    @property
+    def peer(self) -> Interface | None:
+        """The other end of a pair."""
+        return self.device.peer
+
+    def set_queue_length(self, frames: int) -> None:
+        """Say how many frames its queue is to hold. It is told to who asks; nothing queues here."""
+        if frames != self.queue_length:
+            self.queue_length = frames
+            self.changed()
+
+    def parameters(self) -> CanParameters | None:
+        """Give what its controller is set to, and tells; None: it has none."""
+        return self.device.parameters()
+
+    @property
+    def can_statistics(self) -> CanStatistics | None:
+        """How often its controller has changed its state, and the like; None: it has none."""
+        return self.device.can_statistics
+
+    def configure(self, parameters: CanParameters) -> None:
+        """Set its controller.
+
+        Raises:
+            OSError: As the kernel; nothing has been changed then. EOPNOTSUPP: it has none.
+        """
+        self.device.configure(parameters)
+        self.changed()
+
+    def restart(self) -> None:
+        """Restart its controller after bus-off.
+
+        Raises:
+            OSError: EINVAL: it is down, or restarts by itself; EBUSY: it is not bus-off;
+                EOPNOTSUPP: it has no controller.
+        """
+        self.device.restart()
+
+    def changed(self) -> None:
+        """Tell whoever watches links that something of this one is not as it was."""
+        self.stack.tell(self)
+
     def set_up(self) -> None:
-        """Bring the link up."""
-        if not self.up:
-            self.up = True
+        """Bring the link up.
+
+        Raises:
+            OSError: The device cannot begin to work.
+        """
+        if self.up:
+            return
+        self.up = True
+        try:
             self.device.start(self)
+        except BaseException:
+            self.up = False
+            raise
+        self.changed()
 
     def set_down(self) -> None:
         """Take the link down: what the device held is gone, and the sockets bound here are told."""
-        if self.up:
-            self.up = False
-            self.device.stop()
-            held, self._held = self._held, deque()
-            for payload, sender, _ in held:
-                sender.released(len(payload))
-            for socket in list(self.bound):
-                socket.link_down()
+        if not self.up:
+            return
+        self.up = False
+        self.device.stop()
+        held, self._held = self._held, deque()
+        for payload, sender, _ in held:
+            sender.released(len(payload))
+        for socket in list(self.bound):
+            socket.link_down()
+        self.changed()
+
+    def set_mtu(self, mtu: int) -> None:
+        """Change the MTU, which the device can have."""
+        self.mtu = mtu
+        self.device.mtu_changed(mtu)
+        self.changed()
 
     def remove(self) -> None:
-        """Take the interface away: the sockets bound here are told, and unbind."""
-        self.set_down()
+        """Take the interface away, which is down: the sockets bound here are told, and unbind."""
         for socket in list(self.bound):
             socket.interface_removed()
         self._verdicts.detach()
+        self.device.detach()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import Final, TypeAlias
 
 from anycan.frame import FDF, RTR_FLAG, XLF
-from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_HEADER_SIZE, CANXL_MTU
+from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_HEADER_SIZE, CANXL_MIN_MTU, CANXL_MTU
 
 INVALID: Final = -1
 CLASSICAL: Final = 0
@@ -89,3 +89,22 @@ def charge_of_data(size: int) -> int:
     if size <= _LARGEST_SMALL:
         return _SMALL_CHARGE
     return _BUFFER_HEAD + (1 << (size + _SHARED_INFO - 1).bit_length())
+
+
+def mtu_allows(mtu: int, kind: int) -> bool:
+    """Tell whether an interface of that MTU takes a kind of frame."""
+    if kind == FLEXIBLE:
+        return mtu == CANFD_MTU or mtu >= CANXL_MIN_MTU
+    return kind != XL or mtu >= CANXL_MIN_MTU
+
+
+Prepared: TypeAlias = "tuple[bytes, int, int, int]"
+"""A frame to be sent: its bytes, its kind, its first word, and how much data interfaces count."""
+
+
+def prepare(payload: bytes, kind: int) -> Prepared:
+    """Find out once what is asked whenever a frame is sent."""
+    if kind == FLEXIBLE:
+        payload = mark_flexible(payload)
+    (word,) = unpack_word(payload)
+    return payload, kind, word, data_length(payload, kind, word)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from anycan.engine.failure import failure
 from anycan.frame import ERR_FLAG
-from anycan.network.core.interface import mtu_allows
 from anycan.network.core.payload import (
     CLASSICAL,
     FLEXIBLE,
@@ -17,6 +16,7 @@ from anycan.network.core.payload import (
     XL,
     charge_of,
     kind_of,
+    mtu_allows,
     replace_word,
     unpack_word,
 )
@@ -34,8 +34,9 @@ from anycan.wire.constants import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anycan.network.core.interface import Bound, Interface, Taker
+    from anycan.network.core.interface import Interface
     from anycan.network.core.receivers import ReceiveLists
+    from anycan.network.core.roles import Bound, Taker
     from anycan.network.core.stack import Stack
 
 _LEAST_ADDRESS: Final = ADDRESS.size

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Protocol
+import logging
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from anycan.engine.failure import failure
 from anycan.engine.timers import Timers
 from anycan.network.core.afterwards import Afterwards
 from anycan.network.core.device import DEFAULT_MTU
-from anycan.network.core.interface import Bound, Interface, Taker
+from anycan.network.core.interface import Interface
 from anycan.network.core.receivers import ReceiveLists
 from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anycan.network.core.device import Device
+    from anycan.network.core.roles import Bound, Taker
+
+_LOGGER: Final = logging.getLogger("anycan.network")
+
+LinkWatcher: TypeAlias = "Callable[[Interface, bool], object]"
+"""Called with an interface that has changed, and whether it is still there."""
 
 
 class Watcher(Protocol):
@@ -58,6 +67,9 @@ class Stack:
         by_index: The interfaces, in the order in which they were added.
         by_name: The same by name.
         watchers: Who is told of every interface that goes.
+        link_watchers: Who is told of everything that changes of an interface: that it is there, up
+            or down, its name, its MTU, its settings, its carrier, its state; and that it is gone,
+            once, after all else. Errors that they raise are logged.
         clock: Its times.
         timers: What is to happen, and when.
         afterwards: What waits until a frame has reached all who take it.
@@ -72,6 +84,7 @@ class Stack:
         self.any_lists: ReceiveLists[Taker] = ReceiveLists()
         self.any_bound: dict[Bound, None] = {}
         self.watchers: dict[Watcher, None] = {}
+        self.link_watchers: dict[LinkWatcher, None] = {}
         self.by_index: dict[int, Interface] = {}
         self.by_name: dict[str, Interface] = {}
         self.closed = False
@@ -99,16 +112,48 @@ class Stack:
         if not device.supports_mtu(mtu):
             raise failure(errno.EINVAL)
         self._last_index = self._last_index + 1 if index is None else index
-        interface = Interface(self._last_index, name, mtu, device, self.any_lists, self.afterwards)
+        interface = Interface(self._last_index, name, mtu, device, self)
         self.by_index[interface.index] = self.by_name[name] = interface
+        device.attach(interface)
+        self.tell(interface)
         return interface
 
     def remove(self, interface: Interface) -> None:
-        """Remove an interface; the sockets bound to it are told."""
+        """Remove an interface; the sockets bound to it are told. The other end of a pair goes too.
+
+        Where it is gone already, nothing happens.
+        """
+        interface.set_down()
+        if self.by_index.get(interface.index) is not interface:
+            return
         del self.by_index[interface.index], self.by_name[interface.name]
         interface.remove()
         for watcher in list(self.watchers):
             watcher.interface_gone(interface)
+        self.tell(interface, present=False)
+
+    def rename(self, interface: Interface, name: str) -> None:
+        """Give an interface another name; up or down does not matter (Linux 6.2).
+
+        Raises:
+            OSError: EEXIST.
+        """
+        if name == interface.name:
+            return
+        if name in self.by_name:
+            raise failure(errno.EEXIST)
+        del self.by_name[interface.name]
+        interface.name = name
+        self.by_name[name] = interface
+        self.tell(interface)
+
+    def tell(self, interface: Interface, *, present: bool = True) -> None:
+        """Tell those who watch links that one is not as it was."""
+        for watcher in list(self.link_watchers):
+            try:
+                watcher(interface, present)
+            except Exception:
+                _LOGGER.exception("what watches the links failed; the network goes on")
 
     def set_mtu(self, interface: Interface, mtu: int) -> None:
         """Change the MTU.
@@ -122,7 +167,7 @@ class Stack:
             raise failure(errno.EBUSY)
         if not interface.device.supports_mtu(mtu):
             raise failure(errno.EINVAL)
-        interface.mtu = mtu
+        interface.set_mtu(mtu)
 
     def close(self) -> None:
         """Remove all interfaces. Sockets bound to all of them are told too: none will follow."""
