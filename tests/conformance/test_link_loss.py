@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 import anycan
 from anycan import CanFilter, Filter, Frame, LinkCondition, LinkGap
@@ -208,23 +209,25 @@ class _Traffic:
         self.stopped = False
 
     async def receive(self) -> None:
-        while not self.stopped or len(self.received) < len(self.acknowledged):
-            frame = await self._receiver.receive()
-            self.received.append(int.from_bytes(frame.data, "big"))
+        async for frame in self._receiver:
+            number = int.from_bytes(frame.data, "big")
+            if number == 0:
+                break
+            self.received.append(number)
 
     async def send(self) -> None:
-        number = 0
         while not self.stopped:
-            number += 1
+            number = len(self.acknowledged) + 1
             await self._sender.send(Frame(0x321, number.to_bytes(4, "big")))
             self.acknowledged.append(number)
             if number % 8 == 0:
-                await anyio.sleep(0)
+                await checkpoint()
+        await self._sender.send(Frame(0x321, bytes(4)))
 
     async def until_more_is_sent(self) -> None:
         before = len(self.acknowledged)
         while len(self.acknowledged) == before:
-            await anyio.sleep(0)
+            await checkpoint()
 
 
 async def test_a_receiver_and_a_sender_live_through_a_hundred_faults(links: Links) -> None:
@@ -263,7 +266,7 @@ async def _fail(links: Links, name: str, chance: random.Random) -> None:
     else:
         links.down(name)
     for _ in range(chance.randrange(4)):
-        await anyio.sleep(0)
+        await checkpoint()
     if is_removed:
         links.add(name)
     else:
