@@ -44,7 +44,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("anycan ")
 
 
-@pytest.mark.parametrize("command", ["dump", "send", "cyclic", "watch", "gen", "play", "demo"])
+COMMANDS = ("dump", "send", "cyclic", "watch", "gen", "play", "demo", "doctor")
+GROUPS = ("interfaces", "isotp", "gateway")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -62,6 +66,7 @@ def test_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) ->
         ("gen", ["INTERFACE"]),
         ("play", ["FILE", "[MAPPING...]"]),
         ("demo", []),
+        ("doctor", []),
     ],
 )
 def test_usage_has_the_names_that_the_arguments_have(
@@ -72,6 +77,31 @@ def test_usage_has_the_names_that_the_arguments_have(
     assert usage.split() == ["Usage:", "anycan", command, "[OPTIONS]", *words]
     for word in words:
         assert re.search(rf"│[ *]+{word.strip('[].')} +", rest)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("list", []),
+        ("show", ["NAME"]),
+        ("up", ["NAME..."]),
+        ("down", ["NAME..."]),
+        ("add", ["NAME"]),
+        ("delete", ["NAME..."]),
+        ("set", ["NAME"]),
+        ("restart", ["NAME"]),
+        ("watch", ["[NAME...]"]),
+    ],
+)
+def test_usage_and_examples_of_interfaces(
+    command: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["interfaces", command, "--help"]) == 0
+    usage, _, rest = capsys.readouterr().out.partition("\n")
+    assert usage.split() == ["Usage:", "anycan", "interfaces", command, "[OPTIONS]", *words]
+    for word in words:
+        assert re.search(rf"│[ *]+{word.strip('[].')} +", rest)
+    assert f"anycan interfaces {command}" in rest.partition("Examples")[2]
 
 
 def test_the_documentation_puts_the_names_itself() -> None:
@@ -95,7 +125,7 @@ def test_a_command_is_imported_when_it_is_run() -> None:
 def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
-    for command in ("dump", "send", "cyclic", "watch", "gen", "play", "demo"):
+    for command in (*COMMANDS, *GROUPS):
         assert f" {command} " in out
     for option in ("--install-completion", "--version"):
         assert option in out
@@ -180,9 +210,14 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
             ProtocolUnavailableError(errno.EAFNOSUPPORT, "use anycan.UserNetwork"),
             (
                 "anycan: this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on"
-                " Linux, load them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan demo'"
-                " runs without them, on a user-space network\n"
+                " Linux, load them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan"
+                " doctor' tells what is missing; 'anycan demo' runs without them, on a user-space"
+                " network\n"
             ),
+        ),
+        (
+            ProtocolUnavailableError(errno.EPERM, "a sandbox forbids it"),
+            "anycan: a sandbox forbids it; 'anycan doctor' tells what this machine has\n",
         ),
         (
             NetworkUnavailableError("open it with anycan.UserNetwork"),

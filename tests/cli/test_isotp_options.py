@@ -262,7 +262,7 @@ def test_the_group_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_documentation_puts_the_names_itself() -> None:
-    assert reference.app["isotp"]["dump"].usage == "isotp dump [OPTIONS] SOURCE"
+    assert reference.app["isotp"]["dump"].usage == "dump [OPTIONS] SOURCE"
     assert app["isotp"]["dump"].usage == "Usage: anycan isotp dump [OPTIONS] SOURCE"
 
 

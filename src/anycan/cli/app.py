@@ -11,7 +11,15 @@ from cyclopts import App, CycloptsError, Parameter
 
 from anycan import CanError
 from anycan.cli.common import UsageError, error_text, leaves_of, say
-from anycan.cli.manual import GATEWAY_HELP, GATEWAY_PAGES, ISOTP_HELP, ISOTP_PAGES, PAGES
+from anycan.cli.manual import (
+    GATEWAY_HELP,
+    GATEWAY_PAGES,
+    INTERFACES_HELP,
+    INTERFACES_PAGES,
+    ISOTP_HELP,
+    ISOTP_PAGES,
+    PAGES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +28,8 @@ _WRONG: Final = 2
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 _HELP: Final = """\
-CAN networking: look at a bus, send, generate and replay traffic, speak ISO-TP, run a gateway.
+CAN networking: set up interfaces, look at a bus, send, generate and replay traffic, speak ISO-TP,
+run a gateway.
 
 Try it without any hardware or rights:
 
@@ -55,14 +64,19 @@ def make_app(usage: str = "Usage: anycan ") -> App:
             usage=f"{usage}{name} {page.usage}",
             help_epilogue=page.examples,
         )
-    groups = {"isotp": (ISOTP_HELP, ISOTP_PAGES), "gateway": (GATEWAY_HELP, GATEWAY_PAGES)}
+    groups = {
+        "interfaces": (INTERFACES_HELP, INTERFACES_PAGES),
+        "isotp": (ISOTP_HELP, ISOTP_PAGES),
+        "gateway": (GATEWAY_HELP, GATEWAY_PAGES),
+    }
     for group_name, (text, pages) in groups.items():
         group = App(name=group_name, help=text, version_flags=())
         for name, page in pages.items():
             group.command(
                 f"anycan.cli.{group_name}_{name}:{name}",
                 name=name,
-                usage=f"{usage}{group_name} {name} {page.usage}",
+                # In the reference the group's own heading says its name.
+                usage=f"{usage and f'{usage}{group_name} '}{name} {page.usage}",
                 help_epilogue=page.examples,
             )
         made.command(group)

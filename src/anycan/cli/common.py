@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -40,6 +41,9 @@ NOT_NEGATIVE: Final = (_check_finite, validators.Number(gte=0))
 BROADCAST_INTERVAL: Final = (_check_finite, validators.Number(gte=1e-6, lte=400 * 86_400))
 COUNT: Final = validators.Number(gt=0, lte=sys.maxsize)  # what can be counted to
 _MOST_CHARACTERS: Final = 400
+_NO_SUCH_SOCKETS: Final = frozenset(
+    {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
+)
 BUFFER_SIZE: Final = validators.Number(gt=0, lte=2**31 - 1)  # a C int, to the kernel
 
 NetworkOption = Annotated[
@@ -125,10 +129,12 @@ def error_text(error: BaseException) -> str:
     """Put an error into a line for whoever runs a command."""
     # What these say themselves is of use in a program, and not in a shell.
     if isinstance(error, ProtocolUnavailableError):
+        if error.errno not in _NO_SUCH_SOCKETS:
+            return f"{error.strerror}; 'anycan doctor' tells what this machine has"
         return (
             "this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on Linux, load"
-            " them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan demo' runs without"
-            " them, on a user-space network"
+            " them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan doctor' tells what is"
+            " missing; 'anycan demo' runs without them, on a user-space network"
         )
     if isinstance(error, NetworkUnavailableError):
         return (

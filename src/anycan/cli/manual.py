@@ -108,6 +108,98 @@ PAGES: Final = {
     ),
 }
 
+INTERFACES_HELP: Final = """\
+Interfaces: what there is, setting it up, virtual ones, and what happens to them.
+
+What changes something needs the capability CAP_NET_ADMIN (`sudo "$(which anycan)" ...`); what
+looks at something needs no rights.
+"""
+
+INTERFACES_PAGES: Final = {
+    "list": Page(
+        "[OPTIONS]",
+        """\
+**Examples**
+
+    anycan interfaces list
+    anycan interfaces list --json
+""",
+    ),
+    "show": Page(
+        "[OPTIONS] NAME",
+        """\
+**Examples**
+
+    anycan interfaces show can0
+    anycan interfaces show can0 --json
+""",
+    ),
+    "up": Page(
+        "[OPTIONS] NAME...",
+        """\
+**Examples**
+
+    anycan interfaces up vcan0
+    anycan interfaces up can0 can1
+""",
+    ),
+    "down": Page(
+        "[OPTIONS] NAME...",
+        """\
+**Examples**
+
+    anycan interfaces down can0 can1
+""",
+    ),
+    "add": Page(
+        "[OPTIONS] NAME",
+        """\
+**Examples**
+
+    anycan interfaces add vcan0
+    anycan interfaces add vcan1 --mtu 16 --exist-ok
+    anycan interfaces add vxcan0 --peer can0 --namespace guest
+""",
+    ),
+    "delete": Page(
+        "[OPTIONS] NAME...",
+        """\
+**Examples**
+
+    anycan interfaces delete vcan0 vcan1
+""",
+    ),
+    "set": Page(
+        "[OPTIONS] NAME",
+        """\
+**Examples**
+
+    anycan interfaces set can0 --bitrate 500k --restart 0.1 --queue-length 1000 --up
+    anycan interfaces set can0 --bitrate 500k --sample-point 0.8 --data-bitrate 2M --up
+    anycan interfaces set can0 --listen-only --no-fd
+    anycan interfaces set vcan0 --mtu 16
+""",
+    ),
+    "restart": Page(
+        "[OPTIONS] NAME",
+        """\
+**Examples**
+
+    anycan interfaces restart can0
+""",
+    ),
+    "watch": Page(
+        "[OPTIONS] [NAME...]",
+        """\
+**Examples**
+
+    anycan interfaces watch
+    anycan interfaces watch can0 can1 --present -tA
+    anycan interfaces watch --json
+""",
+    ),
+}
+
 ISOTP_HELP: Final = """\
 ISO-TP (ISO 15765-2): PDUs of many frames between two nodes, as diagnostics has them.
 

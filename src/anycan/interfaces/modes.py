@@ -34,7 +34,7 @@ def changed_modes(settings: Settings, interface: Interface, *, with_data: bool) 
             pass
         case Mapping():
             for mode, is_on in settings.modes.items():
-                wanted = wanted | mode if is_on else wanted & ~mode
+                wanted = wanted | mode if is_on else _without(wanted, mode)
         case modes:
             wanted = CanMode(modes)
     if with_data:
@@ -60,14 +60,19 @@ def _with_delay_mode(settings: Settings, name: str, now: CanMode, wanted: CanMod
                 " the kernel compensates for the delay by itself, where that is needed"
             )
         if not wanted & CanMode.FD:
-            return wanted & ~_DELAY_MODES
+            return _without(wanted, _DELAY_MODES)
         # What the kernel has chosen is not taken back by naming other modes.
         return wanted if isinstance(settings.modes, Mapping) else wanted | now & _DELAY_MODES
     if not wanted & CanMode.FD:
         raise ConfigurationError(f"{name}: delay= is CAN FD's, which is off (data_bitrate=)")
     if delay.offset is None:
         raise ConfigurationError(f"{name}: delay= needs its offset, whatever else it has")
-    return wanted & ~_DELAY_MODES | delay_mode(delay)
+    return _without(wanted, _DELAY_MODES) | delay_mode(delay)
+
+
+def _without(modes: CanMode, some: CanMode) -> CanMode:
+    """Turn modes off; those that a newer kernel has, and that have no name here, stay."""
+    return CanMode(int(modes) & ~int(some))
 
 
 def delay_mode(delay: TransmitterDelay) -> CanMode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
@@ -13,6 +13,8 @@ from anycan.wire.netlink_timing import BitTiming
 if TYPE_CHECKING:
     from anycan.interfaces.values import Interface
     from anycan.wire.netlink_timing import BitTimingConstants
+
+_PHASES: Final = {"": "bit rate", "data_": "data bit rate"}
 
 
 @attrs.frozen
@@ -63,7 +65,7 @@ def wanted_timing(interface: Interface, wanted: WantedTiming) -> BitTiming | Non
         bitrate = interface.data_bitrate if phase else interface.bitrate
         if bitrate is None:
             raise ConfigurationError(
-                f"{interface.name} has no {phase}bitrate yet: give {phase}bitrate= as well"
+                f"{interface.name} has no {_PHASES[phase]} yet: give {phase}bitrate= as well"
             )
     return _at_bitrate(interface, bitrate, wanted)
 
@@ -80,7 +82,7 @@ def _at_bitrate(interface: Interface, bitrate: int, wanted: WantedTiming) -> Bit
         if bitrate not in bitrates:
             known = ", ".join(map(str, bitrates))
             raise ConfigurationError(
-                f"{name}: its controller has no {phase}bitrate of {bitrate}, but {known}"
+                f"{name}: its controller has no {_PHASES[phase]} of {bitrate}, but {known}"
             )
         return BitTiming(bitrate=bitrate)
     sample_point, sjw = wanted.sample_point, wanted.sjw

@@ -166,6 +166,7 @@ def value_of(link: Link, network: UserNetwork) -> Interface:
             tx_dropped=counters.send_dropped,
         ),
         can_statistics=link.can_statistics,
+        peer_index=None if link.peer is None else link.peer.index,
         carrier_changes=link.carrier_changes,
         **controller_fields(link.parameters() or CanParameters()),
     )
