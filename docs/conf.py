@@ -77,6 +77,7 @@ _MADE_BY_FUNCTIONS = {
     "anycan.GatewayFile",
     "anycan.GatewayStatistics",
     "anycan.HandlerSubscription",
+    "anycan.InterfaceWatch",
     "anycan.IsotpLink",
     "anycan.IsotpRecord",
     "anycan.IsotpStatistics",

@@ -59,6 +59,12 @@ _PROGRAM: Final = re.compile(r"^(?:print\()?(?:anyio|asyncio)\.run\(", re.MULTIL
 _ONE_PROGRAM: Final = {ROOT / "docs/tutorial/index.md"}
 _GUIDES: Final = {ROOT / "README.md", *(ROOT / "docs/how-to").glob("*.md")}
 _INTERFACES: Final = ("can0", "can1", "vcan0")
+# Where can0 is a controller's; elsewhere it is a vcan.
+_OF_A_CONTROLLER: Final = {
+    ROOT / "docs/how-to/interfaces.md",
+    ROOT / "docs/how-to/interfaces-boot.md",
+    ROOT / "docs/how-to/link-down.md",
+}
 
 
 @attrs.frozen
@@ -102,10 +108,13 @@ def compiled(page: Path, piece: Piece) -> CodeType:
 
 
 @contextlib.contextmanager
-def open_network(*interfaces: str) -> Iterator[anycan.UserNetwork]:
+def open_network(*interfaces: str, with_controller: bool = False) -> Iterator[anycan.UserNetwork]:
     with anycan.UserNetwork(name="docs") as network:
         for interface in interfaces or _INTERFACES:
-            network.add_vcan(interface, mtu=2060 if interface == "vcan0" else 72)
+            if with_controller and interface == "can0":
+                network.add_can(interface, bitrate=500_000)
+            else:
+                network.add_vcan(interface, mtu=2060 if interface == "vcan0" else 72)
         yield network
 
 
@@ -114,6 +123,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.printed = io.StringIO()
+        self.with_controller = False
         self._beside: CodeType | None = None
         self._run = anyio.run
 
@@ -134,7 +144,8 @@ class Stage:
 
         async def run() -> None:
             nonlocal result
-            with open_network() as network, anyio.fail_after(10):
+            there = open_network(with_controller=self.with_controller)
+            with there as network, anyio.fail_after(10):
                 async with anyio.create_task_group() as tasks:
                     program = anyio.CancelScope()
                     if code is not None:
@@ -176,6 +187,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page(page: Path, stage: Stage) -> None:
     parts: dict[str, Any] = {"__name__": "__page__"}
+    stage.with_controller = page in _OF_A_CONTROLLER
     for piece in pieces(page):
         if piece.kind == "output":
             assert stage.printed.getvalue() == piece.text, f"{page}:{piece.line}"

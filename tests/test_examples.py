@@ -26,6 +26,11 @@ OUTPUT: Final = {
         r"to all: 3E00 7E00\nto all: 22F195 62F19530342E3230\nto all: 22FF00\nto all: 2712\n"
         r"to all: 1105\nto all: 1002\nto all: 3101FF00\nto all: 22F1 7F2213\n"
     ),
+    "endurance.py": (
+        r"(?:can0 is lost: down\ncan0 is back after 0\.\d+ s\n){2}"
+        r"can0 is lost: bus-off\ncan0 is back after 0\.\d+ s\n"
+        r"(\d+) sent, \1 received, 0 missing, 3 gaps\n"
+    ),
     "firewall.py": (
         r"in the vehicle: 7E0#0322F19000000000\nat the plug: 0C0#0B 7E8#0762F19057564700\n"
         r"signals: 1 passed, kept out: 1 by rate limit\nresponses: 1 passed, kept out: none\n"
@@ -40,6 +45,13 @@ OUTPUT: Final = {
     "gateway.py": (
         r"outside: 500#61 7E8#\ninside: 7E0#62\nsignals: 1 of 1 forwarded\n"
         r"answers: 1 of 1 forwarded\nquestions: 1 of 1 forwarded\n"
+    ),
+    "interfaces.py": (
+        r"InterfaceAdded: can0: can, down\n"
+        r"(can0: can, up, 500 kbit/s, data 2000 kbit/s, restarts 0\.01 s after bus-off)\n"
+        r"can0: mtu, modes, bit_timing, data_bit_timing, restart changed\n"
+        r"InterfaceUp: \1\ncan0 is ERROR_PASSIVE\ncan0 is BUS_OFF\ncan0 is ERROR_ACTIVE\n"
+        r"InterfaceDown: can0: can, down.*\nInterfaceRemoved: can0: can, down.*\n"
     ),
     "logger.py": r"\([\d.]{17}\) vcan0 123#68656C6C6F\n\([\d.]{17}\) vcan0 18DAF110#021003\n",
     "node_simulation.py": (

@@ -21,7 +21,7 @@ from anycan import (
     IsotpProtocol,
     UserNetwork,
 )
-from anycan.endpoints import isotp as module
+from anycan.endpoints import isotp_link as module
 from anycan.endpoints import isotp_transport as transport_module
 from anycan.endpoints.isotp_opening import open_isotp_socket
 from anycan.network.core.isotp import IsotpSocketCore

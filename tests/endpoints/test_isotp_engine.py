@@ -286,7 +286,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("number", "kind"),
-        [(errno.ENETDOWN, InterfaceDownError), (errno.ENODEV, InterfaceRemovedError)],
+        [
+            (errno.ENETDOWN, InterfaceDownError),
+            (errno.ENODEV, InterfaceRemovedError),
+            (errno.ENXIO, InterfaceRemovedError),
+        ],
     )
     @on_every_back_end
     async def test_of_an_answer_that_tells_of_the_link(

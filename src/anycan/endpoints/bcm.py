@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,11 +13,13 @@ from anyio.lowlevel import checkpoint
 from anycan.endpoints.bcm_channel import Channel
 from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
+from anycan.endpoints.bcm_operations import Operations
 from anycan.endpoints.bcm_tasks import CyclicTask, RemoteAnswer, Watch
 from anycan.endpoints.bcm_values import BcmAttribute, BcmStatistics
+from anycan.endpoints.bcm_waiting import operations_maker
 from anycan.endpoints.closing import finish
 from anycan.endpoints.pacing import Pacer
-from anycan.exceptions import OperationError
+from anycan.exceptions import CanOSError, OperationError
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.errors import interface_removed
 from anycan.sockets.networks import resolve_network
@@ -24,9 +27,12 @@ from anycan.sockets.networks import resolve_network
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
+    from anycan.endpoints.bcm_operations import Reader
     from anycan.endpoints.bcm_values import Multiplex
+    from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.frame import AnyFrame, Frame
     from anycan.network.base import Network
+    from anycan.sockets.bcm import BcmSocket
 
 WATCH_CAPACITY = 1024
 
@@ -43,9 +49,14 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
     """
 
     def __init__(
-        self, network: Network, interface: str | int | None, receive_buffer: int | None
+        self,
+        network: Network,
+        interface: str | int | None,
+        receive_buffer: int | None,
+        make_operations: Callable[[BcmSocket, Reader], Operations] = Operations,
     ) -> None:
-        self._lines = Lines(network, interface, receive_buffer, Channel)
+        make = partial(Channel, make_operations=make_operations)
+        self._lines: Lines[Channel] = Lines(network, interface, receive_buffer, make)
 
     def send_cyclic(
         self,
@@ -252,7 +263,8 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
     async def send(self, frame: AnyFrame, *, interface: str | int | None = None) -> None:
         """Send a frame once; returns when the network has taken it.
 
-        It waits while the interface's queue is full. When it is cancelled the frame has not been
+        It waits while the interface's queue is full, and with ``on_link_loss="wait"`` while its
+        link is lost. When it is cancelled the frame has not been
         sent. (Who sends much is better off with :func:`open_raw`.)
 
         Args:
@@ -269,20 +281,31 @@ class BcmEndpoint(anyio.TypedAttributeProvider):
             ClosedResourceError: The endpoint is closed, or was closed meanwhile.
         """
         check_sent(frame)
-        channel = self._lines.find_one(interface)
+        operations = self._lines.find_one(interface).operations
         await checkpoint()
         pacer = Pacer()
         while True:
+            await operations.ready()
             if self._lines.closed:
                 raise anyio.ClosedResourceError
-            if channel.operations.removed:
-                raise interface_removed(channel.operations.socket.interface)
+            if operations.removed:
+                raise interface_removed(operations.socket.interface)
             try:
-                channel.operations.socket.send_frame(frame)
+                operations.socket.send_frame(frame)
             except BlockingIOError:
-                await anyio.sleep(pacer.delay())
+                pass
+            except CanOSError as error:
+                if not operations.forgives(error):
+                    raise
             else:
                 return
+            if operations.gap is None:  # the queue is full, or the network is about to tell of one
+                await anyio.sleep(pacer.delay())
+
+    @property
+    def gap(self) -> LinkGap | None:
+        """The gap that its link is in now, with ``on_link_loss="wait"``; None: there is none."""
+        return self._lines.gap
 
     def statistics(self) -> BcmStatistics:
         """Give the counters since the endpoint was opened; also after it was closed."""
@@ -317,6 +340,8 @@ async def open_bcm(
     interface: str | int | None,
     *,
     receive_buffer: int | None = None,
+    on_link_loss: OnLinkLoss = "raise",
+    on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
 ) -> AsyncIterator[BcmEndpoint]:
     """Open a broadcast manager endpoint, for the length of an ``async with`` block.
@@ -327,6 +352,12 @@ async def open_bcm(
         receive_buffer: Size of the socket's receive buffer in bytes, by the kernel's own count (a
             message takes about 1 KiB), from 1; None: 4 MiB, or what ``net.core.rmem_max`` allows
             without the right to exceed it.
+        on_link_loss: ``"raise"``: an interface that goes down or is removed is told by an
+            exception. ``"wait"`` or a :class:`LinkWait`: it is waited for, and so is a controller
+            that is bus-off. Operations go on when the link is back, on an interface that was made
+            anew too; starting one waits for it, and so does sending.
+        on_gap: Called with a :class:`LinkGap` when the link is lost and when it is back, with
+            ``on_link_loss="wait"``.
         network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
 
     Yields:
@@ -340,15 +371,30 @@ async def open_bcm(
         CanPermissionError: The process may not open CAN sockets.
         NetworkUnavailableError: There is no such network.
         CanOSError: The system refused for another reason, such as too many open files.
-        ValueError: The buffer's size is out of range.
+        ValueError: The buffer's size is out of range, or ``on_gap`` stands without waiting.
         TypeError: An argument is of no type that it can have.
 
-    An interface that is down can be opened: operations start, and frames go and come once it is
-    up.
+    An interface that is down can be opened: operations start (or wait for it), and frames go and
+    come once it is up.
+
+    With ``on_link_loss="wait"``, while an interface is down its operations go on, as they do
+    otherwise: frames are lost, the beat and the count go on, and timeouts are told. When it was
+    removed, they are set up anew as soon as there is one of that name that is up:
+
+    - A cyclic transmission begins with its first frame, and with what was changed meanwhile. A
+      count that was not over begins anew, since nobody knows how far it was; one that was over
+      stays so, and ``then`` goes on.
+    - A watch tells the first frame, whether or not its content has changed, and its timeout begins
+      anew.
+    - Nothing is done of what :meth:`CyclicTask.announce` asked for, and :meth:`CyclicTask.read`
+      tells what will be set up.
+
+    A watch for all interfaces waits for none of them.
 
     Source: the kernel's Documentation/networking/can.rst, "Broadcast Manager protocol sockets".
     """
-    endpoint = BcmEndpoint(resolve_network(network), interface, receive_buffer)
+    make_operations = operations_maker(on_link_loss, on_gap)
+    endpoint = BcmEndpoint(resolve_network(network), interface, receive_buffer, make_operations)
     try:
         yield endpoint
     finally:

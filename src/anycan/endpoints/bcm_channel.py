@@ -20,6 +20,8 @@ from anycan.exceptions import CanOSError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from anycan.endpoints.bcm_operations import Reader
+    from anycan.endpoints.inbox import Inbox
     from anycan.sockets.bcm import BcmNews, BcmSocket
 
 
@@ -56,24 +58,54 @@ class Channel:
 
     Args:
         socket: The socket.
+        make_operations: Makes the operations.
 
     Attributes:
         operations: The operations.
         overflowed: How many events were lost because nobody took them.
     """
 
-    def __init__(self, socket: BcmSocket) -> None:
+    def __init__(
+        self,
+        socket: BcmSocket,
+        make_operations: Callable[[BcmSocket, Reader], Operations] = Operations,
+    ) -> None:
         self._socket = socket
-        self._inbox = open_inbox(socket)
-        self.operations = Operations(socket, self._receive, self._failed)
         self.overflowed = 0
         self._reader: Mailbox | None = None
         self._waiting: dict[Mailbox, None] = {}
+        self._inbox = self._open()
+        try:
+            self.operations = make_operations(socket, self)
+        except BaseException:
+            self._inbox.close()
+            raise
 
-    def _receive(self) -> Sequence[BcmNews]:
+    def _open(self) -> Inbox[BcmNews]:
+        inbox = open_inbox(self._socket)
+        inbox.absorb = self._absorb
+        return inbox
+
+    def _absorb(self, error: CanOSError) -> bool:
+        return self.operations.absorb(error)
+
+    def receive(self) -> Sequence[BcmNews]:
+        """Give what has been received and not been handed on yet."""
         if not self._inbox.items:
             self._inbox.read()
-        return self._take()
+        return self.taken()
+
+    def taken(self) -> Sequence[BcmNews]:
+        """Give what has been read already, and not been handed on yet."""
+        received = list(self._inbox.items)
+        self._inbox.items.clear()
+        return received
+
+    def moved(self, former: int) -> None:
+        """Read the socket's new descriptor, and have who waits for the former one begin anew."""
+        self._inbox.close()
+        anyio.notify_closing(former)
+        self._inbox = self._open()
 
     async def wait(self, mailbox: Mailbox) -> None:
         """Wait until there may be news for a mailbox.
@@ -99,24 +131,20 @@ class Channel:
 
     async def _read(self, mailbox: Mailbox) -> None:
         self._reader = mailbox
+        inbox = self._inbox
         try:
-            if not self._inbox.items:
-                await self._inbox.wait()
+            if not inbox.items:
+                await inbox.wait()
         except CanOSError as error:
             self.operations.fail(error)
         except anyio.ClosedResourceError:
-            if not self.operations.removed:
+            if inbox is self._inbox and not self.operations.removed:
                 raise
         finally:
             self._reader = None
-        self.operations.hand_on(self._take())
+        self.operations.hand_on(self.taken())
 
-    def _take(self) -> Sequence[BcmNews]:
-        received = list(self._inbox.items)
-        self._inbox.items.clear()
-        return received
-
-    def _failed(self, _error: CanOSError) -> None:
+    def failed(self, _error: CanOSError) -> None:
         """Have who reads begin anew: whoever took the error has ended its reading."""
         if self._reader is not None:
             self._reader.wake()

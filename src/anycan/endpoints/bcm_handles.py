@@ -55,7 +55,20 @@ class BcmOperation:
         """
         if self._key is not None or self._listener.ended:
             raise RuntimeError("an operation is started once: make another one")
+        self._listener.set_up = self.set_up
         self._key = self._operations.set_up(self._listener, self._message, replace=self._replace)
+
+    def set_up(self) -> None:
+        """Have it set up, as it stands now: the link is back."""
+        self._operations.ask(self._message)
+
+    async def ready(self) -> None:
+        """Wait until it can be set up."""
+        await self._operations.ready()
+
+    @property
+    def _pending(self) -> bool:
+        return self._operations.is_pending(self._key)
 
     def stop(self) -> None:
         """End it; a second time does nothing."""
@@ -135,11 +148,15 @@ class CyclicOperation(BcmOperation):
     ) -> None:
         message = cycle.message(BcmOpcode.TX_SETUP, _START)
         super().__init__(operations, expiry, message, replace=replace)
-        if cycle.flexible:
-            operations.socket.check_flexible()
         self._cycle = cycle
         self._expiry = expiry
         self._dropped = 0
+        self._resting = False  # until it is restarted
+        self._check_flexible()
+
+    def _check_flexible(self) -> None:
+        if self._cycle.flexible:
+            self._operations.socket.check_flexible()
 
     @property
     def frames(self) -> tuple[AnyFrame, ...]:
@@ -162,6 +179,23 @@ class CyclicOperation(BcmOperation):
         super().start()
         self._begin_count()
         self._expire_at_once()
+
+    def set_up(self) -> None:
+        """Have it set up, as it stands now: the link is back.
+
+        Of a count that had not come to its end nobody knows how far it was: it begins anew.
+        """
+        self._check_flexible()
+        rests = self._rests
+        cycle = attrs.evolve(self._cycle, count=0) if self._expiry.expired else self._cycle
+        flags = BcmFlag.SETTIMER if rests else _START
+        self._operations.ask(cycle.message(BcmOpcode.TX_SETUP, flags))
+        if not rests:
+            self._expire_at_once()
+
+    @property
+    def _rests(self) -> bool:
+        return self._resting or (self._expiry.expired and self._cycle.then is None)
 
     def _begin_count(self) -> None:
         self._expiry.expired = False
@@ -221,7 +255,9 @@ class CyclicOperation(BcmOperation):
         cycle = attrs.evolve(self._cycle, interval=first, count=count, then=second)
         self.check()
         self._operations.drain()  # the end of the former count
+        rests = self._rests
         self._ask(cycle, BcmFlag.SETTIMER)
+        self._resting = rests
         self._begin_count()
 
     def restart(self) -> None:
@@ -234,11 +270,12 @@ class CyclicOperation(BcmOperation):
         self.check()
         self._operations.drain()  # the end of the former count
         self._ask(self._cycle, _START)
+        self._resting = False
         self._begin_count()
         self._expire_at_once()
 
     def _expire_at_once(self) -> None:
-        if self._cycle.count == 1:
+        if self._cycle.count == 1 and not self._pending:
             # The one frame goes with the start, and at its end nothing is told.
             self._expire()
 
@@ -263,6 +300,8 @@ class CyclicOperation(BcmOperation):
         """
         self.check()
         message = self._operations.read(self._cycle.message(BcmOpcode.TX_READ))
+        if message is None:
+            return self._cycle.status(expired=self._expiry.expired)
         status = cyclic_status(message, self._operations.socket.interface)
         if self._cycle.count is not None and not status.remaining:
             self._expire()
@@ -300,7 +339,7 @@ class AnswerOperation(BcmOperation):
             )
         self.check()
         self._operations.ask(message)
-        self._frame = frame
+        self._frame, self._message = frame, message
 
 
 class _Silent(Listener):

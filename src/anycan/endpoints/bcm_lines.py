@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from anycan.endpoints.bcm_operations import Operations
+    from anycan.endpoints.link_values import LinkGap
     from anycan.network.base import Network
 
 
@@ -61,8 +62,6 @@ class Lines(Generic[LineT]):
 
     Attributes:
         network: Where.
-        interface: The interface's name; None: all.
-        index: Its index; 0: all.
         closed: All are closed.
     """
 
@@ -80,13 +79,31 @@ class Lines(Generic[LineT]):
         self._make = make
         self._lines: dict[int, LineT] = {}
         self._past: list[BcmStatistics] = []
-        line = self._open(interface)
-        self.index = line.operations.socket.index
-        self.interface = line.operations.socket.interface
+        self._own = self._open(interface)
+
+    @property
+    def interface(self) -> str | None:
+        """The name of the interface that the endpoint is for; None: all."""
+        return self._own.operations.socket.interface
+
+    @property
+    def index(self) -> int:
+        """Its index; 0: all."""
+        return self._own.operations.socket.index
+
+    @property
+    def gap(self) -> LinkGap | None:
+        """The gap that the link of that interface is in; None: there is none."""
+        return self._own.operations.gap
 
     def _open(self, interface: str | int | None) -> LineT:
         socket = BcmSocket(self.network, interface, self._receive_buffer)
-        line = self._lines[socket.index] = self._make(socket)
+        index = socket.index
+        try:
+            line = self._lines[index] = self._make(socket)
+        except BaseException:
+            finish_in_background(socket.close())
+            raise
         return line
 
     def __iter__(self) -> Iterator[LineT]:
@@ -103,7 +120,10 @@ class Lines(Generic[LineT]):
         if self.closed:
             raise anyio.ClosedResourceError
         if interface is None or interface in {self.interface, self.index}:
-            return self._lines[self.index]
+            return self._own
+        line = self._find_lasting(interface)
+        if line is not None:
+            return line
         index, name = find_interface(self.network, interface)
         if self.index and index != self.index:
             raise OperationError(
@@ -115,6 +135,17 @@ class Lines(Generic[LineT]):
             self._close_removed()
             line = self._open(interface)
         return line
+
+    def _find_lasting(self, interface: str | int) -> LineT | None:
+        """Give the line that has outlived its interface, or may: it is there while that is not."""
+        name = interface if isinstance(interface, str) else None
+        if isinstance(interface, int):
+            name = self.network.interface_name(interface)
+        for line in self:
+            operations = line.operations
+            if operations.lasting and name is not None and operations.socket.interface == name:
+                return line
+        return None
 
     def find_one(self, interface: str | int | None) -> LineT:
         """Give the line of one interface.
@@ -132,7 +163,7 @@ class Lines(Generic[LineT]):
     def _close_removed(self) -> None:
         """Close what belongs to interfaces that are gone, however many come and go."""
         for index, line in list(self._lines.items()):
-            if index and self.network.interface_name(index) is None:
+            if index and not line.operations.lasting and self.network.interface_name(index) is None:
                 line.operations.drain()  # who waits is told so
                 finish_in_background(line.close())
                 self._past.append(_statistics(line))
@@ -179,6 +210,7 @@ def _statistics(line: Line) -> BcmStatistics:
         overflowed=line.overflowed,
         malformed=socket.malformed,
         errors=line.operations.errors,
+        gaps=line.operations.gaps,
     )
 
 
@@ -189,4 +221,5 @@ def _total(parts: list[BcmStatistics]) -> BcmStatistics:
         overflowed=sum(part.overflowed for part in parts),
         malformed=sum(part.malformed for part in parts),
         errors=sum(part.errors for part in parts),
+        gaps=sum(part.gaps for part in parts),
     )

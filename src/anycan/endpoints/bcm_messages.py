@@ -212,6 +212,19 @@ class Cycle:
             opcode, flags, count, first, second, self.can_id, len(self.frames), frames
         )
 
+    def status(self, *, expired: bool) -> CyclicStatus:
+        """Give how it stands while nothing is set up: as it will be.
+
+        Args:
+            expired: Its count has come to its end.
+        """
+        return CyclicStatus(
+            frames=self.frames,
+            remaining=0 if expired else self.count or 0,
+            interval=self.interval.to_seconds(),
+            then=None if self.then is None else self.then.to_seconds(),
+        )
+
 
 def cyclic_status(message: BcmMessage, interface: str | None) -> CyclicStatus:
     """Read a TX_STATUS."""

@@ -1,7 +1,7 @@
 """The operations of one broadcast manager socket, and who is told what becomes of them.
 
-Nothing here waits: the broadcast manager does what it is asked for before the call returns, and
-what it has to say lies in the socket's receive buffer by then.
+Nothing here waits for an answer: the broadcast manager does what it is asked for before the call
+returns, and what it has to say lies in the socket's receive buffer by then.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
 
 import anyio
 
@@ -22,12 +22,19 @@ from anycan.wire.bcm import BcmFlag, BcmMessage, BcmOpcode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from anycan.endpoints.link_values import LinkGap
     from anycan.sockets.bcm import BcmNews, BcmSocket
 
 Key: TypeAlias = "tuple[bool, int, bool]"  # a transmission, its identifier, CAN FD
 
 _TRANSMISSIONS: Final = frozenset(
-    {BcmOpcode.TX_SETUP, BcmOpcode.TX_READ, BcmOpcode.TX_STATUS, BcmOpcode.TX_EXPIRED}
+    {
+        BcmOpcode.TX_SETUP,
+        BcmOpcode.TX_DELETE,
+        BcmOpcode.TX_READ,
+        BcmOpcode.TX_STATUS,
+        BcmOpcode.TX_EXPIRED,
+    }
 )
 _FLEXIBLE: Final = int(BcmFlag.CAN_FD_FRAME)
 _TRIES: Final = 3
@@ -45,10 +52,12 @@ class Listener(ABC):
     Attributes:
         ended: Another operation has taken its place, or it has been stopped, or the endpoint is
             closed.
+        set_up: Called to have the operation set up, when a link that was lost is back.
     """
 
     def __init__(self) -> None:
         self.ended = False
+        self.set_up: Callable[[], object] = _nothing
 
     @abstractmethod
     def take(self, news: BcmNews) -> None:
@@ -63,6 +72,37 @@ class Listener(ABC):
     def end(self) -> None:
         """Take note that it has ended."""
         self.ended = True
+        self.set_up = _nothing
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+class Reader(Protocol):
+    """Who reads a socket."""
+
+    def receive(self) -> Sequence[BcmNews]:
+        """Give what has been received and not been handed on yet.
+
+        Raises:
+            WouldBlock: There is nothing.
+            ClosedResourceError: There will be nothing.
+            CanOSError: The socket's pending error.
+        """
+        ...
+
+    def taken(self) -> Sequence[BcmNews]:
+        """Give what has been read from the socket already, and not been handed on yet."""
+        ...
+
+    def failed(self, error: CanOSError) -> None:
+        """Take note of an error that the operations have been told."""
+        ...
+
+    def moved(self, former: int) -> None:
+        """Read the socket's new descriptor, and poll the former one no more."""
+        ...
 
 
 class Operations:
@@ -70,11 +110,10 @@ class Operations:
 
     Args:
         socket: The socket.
-        receive: Gives what has been received and not been handed on yet. It raises WouldBlock when
-            there is nothing, ClosedResourceError when there will be nothing, and pending errors.
-        failed: Called with each pending error.
+        reader: Who reads it.
 
     Attributes:
+        lasting: They outlive their interface.
         socket: The socket.
         errors: How many pending errors there were.
         counting: Who waits for a single message, and is to know when some were dropped.
@@ -82,18 +121,14 @@ class Operations:
         abandoned: What nobody holds any more: it is stopped by whoever comes next.
     """
 
-    def __init__(
-        self,
-        socket: BcmSocket,
-        receive: Callable[[], Sequence[BcmNews]],
-        failed: Callable[[CanOSError], object] | None = None,
-    ) -> None:
+    lasting: ClassVar[bool] = False
+
+    def __init__(self, socket: BcmSocket, reader: Reader) -> None:
         self.socket = socket
         self.errors = 0
         self.counting: dict[Listener, None] = {}
         self._dropped = 0
-        self._receive = receive
-        self._failed = failed
+        self._reader = reader
         self._table: dict[Key, Listener] = {}
         self.removed = False
         self.abandoned: deque[Key] = deque()
@@ -122,9 +157,12 @@ class Operations:
                 raise OperationExistsError(self._why_exists(key))
             self.stop(key)
         self.drain()  # what is said of a former one of its name
-        self.ask(message)
+        self._begin(key, message)
         self._table[key] = operation
         return key
+
+    def _begin(self, _key: Key, message: BcmMessage) -> None:
+        self.ask(message)
 
     def _why_exists(self, key: Key) -> str:
         transmission, can_id, flexible = key
@@ -149,11 +187,15 @@ class Operations:
             ClosedResourceError: The endpoint is closed.
             CanOSError: The broadcast manager refuses it.
         """
+        self._check()
+        self.socket.send(message)
+
+    def _check(self) -> None:
+        """Raise what forbids to ask for anything."""
         if self.removed:
             raise interface_removed(self.socket.interface)
         if self._closed:
             raise anyio.ClosedResourceError
-        self.socket.send(message)
 
     def _stop_abandoned(self) -> None:
         while self.abandoned:
@@ -177,8 +219,8 @@ class Operations:
         finally:
             operation.end()
 
-    def read(self, message: BcmMessage) -> BcmMessage:
-        """Ask for the status of an operation, and give the answer.
+    def read(self, message: BcmMessage) -> BcmMessage | None:
+        """Ask for the status of an operation, and give the answer; None: it is not set up now.
 
         Raises:
             InterfaceRemovedError: The interface is gone.
@@ -190,6 +232,8 @@ class Operations:
             self.drain()  # the answer is there, unless the buffer was full
             if self._statuses:
                 return self._statuses.pop()
+            if self.is_pending(key_of(message)):
+                return None
         raise CanOSError(
             errno.ENOBUFS,
             f"the broadcast manager's answers on {self.socket.interface or 'all interfaces'} are"
@@ -202,7 +246,7 @@ class Operations:
         """Hand on all that waits, up to a bound that no receive buffer reaches."""
         for _ in range(_MOST_BATCHES):
             try:
-                self.hand_on(self._receive())
+                self.hand_on(self._reader.receive())
             except (anyio.WouldBlock, anyio.ClosedResourceError):
                 return
             except CanOSError as error:
@@ -237,8 +281,7 @@ class Operations:
             self.removed = True
         for operation in list(self._table.values()):
             operation.fail(error)
-        if self._failed is not None:
-            self._failed(error)
+        self._reader.failed(error)
 
     def _hand_on_the_rest(self) -> None:
         """Hand on what was received before the interface went: its error is told before that."""
@@ -247,6 +290,33 @@ class Operations:
                 self.hand_on(self.socket.receive())
         except OSError:
             pass  # there is no more
+
+    # A link that is lost, where it is waited for; here it is not
+
+    def is_pending(self, _key: Key | None) -> bool:
+        """Tell whether an operation is to be set up when the link is back."""
+        return False
+
+    def absorb(self, _error: CanOSError) -> bool:
+        """Tell whether a pending error is to be told to nobody."""
+        return False
+
+    def forgives(self, _error: CanOSError) -> bool:
+        """Tell whether what was refused is to be tried again when the link is back."""
+        return False
+
+    async def ready(self) -> None:
+        """Wait until the link can be used, or the endpoint is closed."""
+
+    @property
+    def gap(self) -> LinkGap | None:
+        """The gap that there is now."""
+        return None
+
+    @property
+    def gaps(self) -> int:
+        """How many there have been."""
+        return 0
 
     def close(self) -> None:
         """Forget all operations, which end with the socket."""

@@ -42,6 +42,7 @@ class _Task(Generic[_OperationT]):
 
     async def __aenter__(self) -> Self:
         await checkpoint()  # first: whoever is cancelled here leaves nothing behind
+        await self._operation.ready()
         self._operation.start()
         return self
 

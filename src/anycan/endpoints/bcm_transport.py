@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import attrs
 
+from anycan.endpoints.base_transport import running_loop
 from anycan.endpoints.bcm_handles import (
     AnswerOperation,
     BcmOperation,
@@ -22,17 +23,20 @@ from anycan.endpoints.bcm_handles import (
 from anycan.endpoints.bcm_lines import Lines
 from anycan.endpoints.bcm_messages import Cycle, check_sent, identifier_word, watch_message
 from anycan.endpoints.bcm_operations import Listener, Operations
+from anycan.endpoints.bcm_transport_line import TransportLine
+from anycan.endpoints.bcm_waiting import operations_maker
 from anycan.endpoints.closing import finish_and_tell
 from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.networks import resolve_network
-from anycan.sockets.registration import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
+    from anycan.endpoints.bcm_operations import Reader
     from anycan.endpoints.bcm_protocol import BcmProtocol
     from anycan.endpoints.bcm_values import BcmStatistics, Multiplex
+    from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.frame import AnyFrame, Frame
     from anycan.network.base import Network
     from anycan.sockets.bcm import BcmNews, BcmSocket
@@ -40,51 +44,6 @@ if TYPE_CHECKING:
 _CALLS_AT_ONCE: Final = 128
 _MOST_CALLS: Final = 4096
 _ProtocolType = TypeVar("_ProtocolType", bound="BcmProtocol")
-
-
-class _Line:
-    """A socket of a transport: read by the loop, its news handed on."""
-
-    overflowed = 0  # what is not taken stays in the receive buffer
-
-    def __init__(self, transport: BcmTransport, socket: BcmSocket) -> None:
-        self._transport = transport
-        self._socket = socket
-        self.operations = Operations(socket, self._receive, self._failed)
-        loop = asyncio.get_running_loop()
-        self._registration = Registration(loop, socket.fd, self._on_readable)
-
-    def update_reading(self, reading: bool) -> None:
-        if reading:
-            self._registration.start_reading()
-        else:
-            self._registration.stop_reading()
-
-    def _receive(self) -> Sequence[BcmNews]:
-        try:
-            return self._socket.receive()
-        except BlockingIOError:
-            self._registration.renew()
-            raise anyio.WouldBlock from None
-
-    def _failed(self, error: CanOSError) -> None:
-        self._registration.renew()
-        self._transport._fail(self, error)  # noqa: SLF001 - its other half
-
-    def _on_readable(self) -> None:
-        try:
-            self.operations.hand_on(self._receive())
-        except anyio.WouldBlock:  # whatever was to be read has been drained meanwhile
-            return
-        except CanOSError as error:
-            self.operations.fail(error)
-        self._transport._deliver()  # noqa: SLF001 - its other half
-
-    def close(self) -> Callable[[], object] | None:
-        self._registration.close()
-        rest = self._socket.close()
-        self.operations.close()
-        return rest
 
 
 class _Count(Expiry):
@@ -137,6 +96,7 @@ class BcmTransport(asyncio.BaseTransport):
         interface: str | int | None,
         receive_buffer: int | None,
         protocol: BcmProtocol,
+        make_operations: Callable[[BcmSocket, Reader], Operations] = Operations,
     ) -> None:
         self._loop = loop
         self._protocol = protocol
@@ -145,19 +105,25 @@ class BcmTransport(asyncio.BaseTransport):
         self._calls: deque[tuple[str, _Count | _Events | None, tuple[Any, ...]]] = deque()
         self._overflowed = 0
         self._scheduled = False
+        self._make_operations = make_operations
         self._lines = Lines(network, interface, receive_buffer, self._make_line)
         super().__init__(
             {
                 "interface": self._lines.interface,
-                "interface_index": self._lines.index,
                 "network": self._lines.network,
             }
         )
 
-    def _make_line(self, socket: BcmSocket) -> _Line:
-        line = _Line(self, socket)
+    def _make_line(self, socket: BcmSocket) -> TransportLine:
+        line = TransportLine(self._loop, socket, self._fail, self._deliver, self._make_operations)
         line.update_reading(self.is_reading())
         return line
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Give ``"interface"``, ``"interface_index"`` or ``"network"``."""
+        if name == "interface_index":  # another one, once the interface has been made anew
+            return self._lines.index
+        return super().get_extra_info(name, default)
 
     def begin(self) -> None:
         """Tell the protocol that the transport is there."""
@@ -297,7 +263,7 @@ class BcmTransport(asyncio.BaseTransport):
             interface: As there.
 
         Raises:
-            WouldBlock: The interface's queue is full.
+            WouldBlock: The interface's queue is full, or its link is lost and waited for.
             OperationError: As :meth:`BcmEndpoint.send`, and so are the rest.
             InterfaceDownError: As there.
             InterfaceRemovedError: As there.
@@ -306,10 +272,16 @@ class BcmTransport(asyncio.BaseTransport):
             ClosedResourceError: The transport is closed.
         """
         check_sent(frame)
-        line = self._lines.find_one(interface)
+        operations = self._lines.find_one(interface).operations
+        if operations.gap is not None:
+            raise anyio.WouldBlock
         try:
-            line.operations.socket.send_frame(frame)
+            operations.socket.send_frame(frame)
         except BlockingIOError:
+            raise anyio.WouldBlock from None
+        except CanOSError as error:
+            if not operations.forgives(error):
+                raise
             raise anyio.WouldBlock from None
 
     # Reading
@@ -365,9 +337,9 @@ class BcmTransport(asyncio.BaseTransport):
 
     # Ending
 
-    def _fail(self, line: _Line, error: CanOSError) -> None:
+    def _fail(self, socket: BcmSocket, error: CanOSError) -> None:
         removed = isinstance(error, InterfaceRemovedError)
-        if removed and line.operations.socket.index == self._lines.index:
+        if removed and socket.index == self._lines.index:
             self._loop.call_soon(partial(self._lose, error))
         elif not self._closed:
             self._add("error_received", None, error)
@@ -385,6 +357,11 @@ class BcmTransport(asyncio.BaseTransport):
                     "protocol": self._protocol,
                 }
             )
+
+    @property
+    def gap(self) -> LinkGap | None:
+        """The gap that its link is in now, with ``on_link_loss="wait"``; None: there is none."""
+        return self._lines.gap
 
     def statistics(self) -> BcmStatistics:
         """Give the counters since the transport was made; also after it was closed."""
@@ -426,6 +403,8 @@ async def create_bcm_transport(
     interface: str | int | None,
     *,
     receive_buffer: int | None = None,
+    on_link_loss: OnLinkLoss = "raise",
+    on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
 ) -> tuple[BcmTransport, _ProtocolType]:
     """Open the broadcast manager as an asyncio transport with a protocol (asyncio, uvloop).
@@ -434,6 +413,10 @@ async def create_bcm_transport(
         protocol_factory: Makes the protocol: a subclass of :class:`BcmProtocol`, or a function.
         interface: As for :func:`open_bcm`, and so are the rest.
         receive_buffer: See :func:`open_bcm`.
+        on_link_loss: See :func:`open_bcm`. With ``"wait"`` the protocol is told of no interface
+            that goes down or is removed. Operations that are begun meanwhile are set up when it is
+            back, and what is refused then goes to ``error_received``; ``send`` raises WouldBlock.
+        on_gap: See :func:`open_bcm`.
         network: See :func:`open_bcm`.
 
     Returns:
@@ -468,15 +451,11 @@ async def create_bcm_transport(
         >>> asyncio.run(main())
         123 fails to come
     """
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(
-            "transports are asyncio's own, and no loop of asyncio runs here: use open_bcm()"
-        ) from None
+    loop = running_loop("open_bcm()")
+    make_operations = operations_maker(on_link_loss, on_gap)
     protocol = protocol_factory()
     found = resolve_network(network)
-    transport = BcmTransport(loop, found, interface, receive_buffer, protocol)
+    transport = BcmTransport(loop, found, interface, receive_buffer, protocol, make_operations)
     try:
         transport.begin()
     except BaseException:

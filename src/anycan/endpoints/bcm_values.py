@@ -168,6 +168,7 @@ class BcmStatistics:
         overflowed: Events lost because nobody took them from a watch that was full.
         malformed: Messages that were none.
         errors: Times the socket told an error, such as the interface going down.
+        gaps: Times that a link was lost and waited for (``on_link_loss="wait"``).
     """
 
     received: int
@@ -175,3 +176,4 @@ class BcmStatistics:
     overflowed: int
     malformed: int
     errors: int
+    gaps: int = 0

@@ -140,8 +140,9 @@ class Feed:
     def _note(self, error: CanOSError) -> None:
         """Take a pending error."""
         self._inbox.errors += 1
-        absorbed = self._inbox.absorb is not None and self._inbox.absorb(error)
-        if isinstance(error, InterfaceRemovedError) and not absorbed:
+        if self._inbox.absorb is not None and self._inbox.absorb(error):
+            return
+        if isinstance(error, InterfaceRemovedError):
             self._inbox.note_removal()
             self._end(error)
         else:

@@ -39,6 +39,7 @@ from anycan.wire.constants import (
     MSG_CONFIRM,
     SK_MEMINFO_DROPS,
     SK_MEMINFO_VARS,
+    SO_ERROR,
     SO_MEMINFO,
     SO_SNDBUF,
     SOL_SOCKET,
@@ -107,11 +108,16 @@ class EngineDescriptor(UserDescriptor):
         return self._frames_dropped
 
     def bind(self, address: bytes) -> None:
-        """Bind to the interface and the identifiers in a ``struct sockaddr_can``."""
+        """Bind to the interface and the identifiers in a ``struct sockaddr_can``.
+
+        As on the kernel that can be done again once the interface is gone; here it need not have
+        been noticed.
+        """
         _, index, rx_id, tx_id = unpack_isotp_address(address)
         mtu = self._network.interface_mtu(index)
         if mtu is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        self._forget_interface()
         name = self._network.interface_name(index) or str(index)
         interface = self._stack.add(name, self._bridge, mtu, index)
         interface.set_up()
@@ -120,6 +126,13 @@ class EngineDescriptor(UserDescriptor):
         self._configure_raw({rx_id, tx_id} if receives else {tx_id})
         self._raw.bind(pack_address(index))
         self._bridge.begin(interface, rx_id if receives else None, self._settings)
+
+    def _forget_interface(self) -> None:
+        """Forget the interface of which the socket was bound before, and what was told of it."""
+        self._bridge.lose()
+        for interface in list(self._stack.by_index.values()):
+            self._stack.remove(interface)
+        self._raw.getsockopt(SOL_SOCKET, SO_ERROR, 4)
 
     def _configure_raw(self, words: set[int]) -> None:
         setter = OptionSetter(self._raw, None)
@@ -244,7 +257,7 @@ class _Bridge(Device):
         return Transmit.SENT
 
     def begin(self, interface: Interface, rx_id: int | None, settings: IsotpSettings) -> None:
-        """Begin to read.
+        """Begin to read, or go on with it, bound again.
 
         Args:
             interface: The network's only interface.
@@ -256,7 +269,17 @@ class _Bridge(Device):
         self._control = 8 + settings.address_size
         self._buffer = MessageBuffer(_RECEIVE_BATCH, settings.link_layer.mtu)
         self._stamped = _needs_stamps(settings)
-        self._pump = open_pump(self._raw.fileno(), self._read)
+        if self._pump is None:
+            self._pump = open_pump(self._raw.fileno(), self._read)
+        else:
+            self._pump.renew()
+
+    def lose(self) -> None:
+        """Take note that the raw socket's interface is gone, if there was one."""
+        self._outgoing.clear()
+        interface, self._interface = self._interface, None
+        if interface is not None:
+            self._stack.remove(interface)
 
     def now(self) -> int:
         """Give the time; while a batch is read it stands still."""
@@ -383,9 +406,8 @@ class _Bridge(Device):
         if number == errno.ENETDOWN:
             interface.set_down()
             interface.set_up()  # it takes frames as soon as the real one does
-        elif number == errno.ENODEV:
-            self._interface = None
-            self._stack.remove(interface)
+        elif number in {errno.ENODEV, errno.ENXIO}:  # the latter once the first has been taken
+            self.lose()
         else:
             self.socket.fail(number)
 

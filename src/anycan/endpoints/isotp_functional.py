@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from anycan.endpoints.isotp import IsotpLink
+    from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.network.base import Network
 
 
@@ -39,6 +40,7 @@ class FunctionalRequest:
         timeout: float,
         final: Callable[[bytes], bool],
         pending_timeout: float | None,
+        on_gap: Callable[[LinkGap], object] | None,
         options: dict[str, Any],
     ) -> None:
         self._interface = interface
@@ -47,6 +49,7 @@ class FunctionalRequest:
         self._timeout = timeout
         self._final = final
         self._pending_timeout = pending_timeout
+        self._on_gap = on_gap
         self._options = options
         self._stack: AsyncExitStack | None = None
         self._waiting: dict[Address, IsotpLink | None] = dict.fromkeys(responders)
@@ -95,12 +98,17 @@ class FunctionalRequest:
 
     async def _begin(self) -> None:
         """Open what is needed, those who listen first, and send the request."""
+        interface, options, on_gap = self._interface, self._options, self._on_gap
+        last = next(reversed(self._waiting), None)  # that one tells of gaps, which all of them have
         async with AsyncExitStack() as stack:
             for address in self._waiting:
-                opening = open_isotp(self._interface, address=address, **self._options)
+                tells = on_gap if address == last else None
+                opening = open_isotp(interface, address=address, on_gap=tells, **options)
                 self._waiting[address] = await stack.enter_async_context(opening)
-            options = self._options
-            async with open_isotp(self._interface, address=self._functional, **options) as link:
+            tells = on_gap if last is None else None
+            async with open_isotp(
+                interface, address=self._functional, on_gap=tells, **options
+            ) as link:
                 with anyio.fail_after(self._timeout):
                     await link.send(self._pdu)
                 deadline = anyio.current_time() + self._timeout
@@ -180,6 +188,8 @@ def functional_request(
     timeout: float = 1.0,
     final: Callable[[bytes], bool] = bool,
     pending_timeout: float | None = None,
+    on_link_loss: OnLinkLoss = "raise",
+    on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
     **options: Any,
 ) -> FunctionalRequest:
@@ -199,6 +209,9 @@ def functional_request(
             b"\x78"``.
         pending_timeout: How long to wait for a responder from such a reply on, in seconds; None: no
             longer than for all.
+        on_link_loss: As for :func:`open_isotp`. With ``"wait"`` the request waits for the link, for
+            ``timeout`` at most; replies are waited for no longer because the link is lost.
+        on_gap: As for :func:`open_isotp`; called once for all responders.
         network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
         **options: What :func:`open_isotp` takes besides, such as ``padding=``.
 
@@ -250,7 +263,7 @@ def functional_request(
             raise TypeError(f"a responder is an anycan.Address, not {one!r}")
         if one.functional:
             raise AddressError(f"{one!r} is functional: a responder sends from an identifier")
-    options["network"] = network
+    options |= {"network": network, "on_link_loss": on_link_loss}
     return FunctionalRequest(
-        interface, pdu, functional, asked, timeout, final, pending_timeout, options
+        interface, pdu, functional, asked, timeout, final, pending_timeout, on_gap, options
     )

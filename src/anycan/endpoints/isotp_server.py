@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from anycan.endpoints.isotp import IsotpLink
+    from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.network.base import Network
 
     IsotpHandler: TypeAlias = Callable[["IsotpRequest"], Awaitable[bytes | None]]
@@ -184,6 +185,8 @@ async def serve_isotp(
     *,
     functional: Address | None = None,
     on_fault: Callable[[Address, CanError], object] | None = None,
+    on_link_loss: OnLinkLoss = "raise",
+    on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
     task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
     **options: Any,
@@ -204,12 +207,15 @@ async def serve_isotp(
         on_fault: Called with an address and what went wrong on the bus: a request given up in the
             middle, a reply that is too long or was not taken, the interface going down. None: it
             goes on without a word.
+        on_link_loss: As for :func:`open_isotp`. With ``"wait"`` the server lives through the
+            removal of its interface; a reply that is to be sent meanwhile waits.
+        on_gap: As for :func:`open_isotp`; called once for all addresses.
         network: Where the interface is; None: what ``ANYCAN_NETWORK`` names, else the kernel.
         task_status: Is told when requests can come: ``await tasks.start(serve_isotp, ...)``.
         **options: What :func:`open_isotp` takes besides, such as ``padding=``.
 
     Raises:
-        InterfaceRemovedError: The interface is gone.
+        InterfaceRemovedError: The interface is gone; with ``on_link_loss="wait"``, the network is.
         AddressError: There is no address, or one is functional.
         TypeError: ``handler`` and ``addresses`` do not go together.
         CanOSError: As :func:`open_isotp`.
@@ -240,19 +246,26 @@ async def serve_isotp(
     handlers = _handlers(handler, addresses)
     if functional is not None:
         _check_functional(functional, handlers)
-    options["network"] = network
+    options |= {"network": network, "on_link_loss": on_link_loss}
     server = _Server(on_fault)
     async with AsyncExitStack() as stack:
         pairs: list[tuple[_Pair, IsotpLink | None]] = []
-        for address, one in handlers.items():
+        for number, (address, one) in enumerate(handlers.items(), 1):
+            # The last one that is opened tells of gaps: when one ends, the others are bound again.
+            tells = on_gap if number == len(handlers) else None
             link = await stack.enter_async_context(
-                open_isotp(interface, address=address, **options)
+                open_isotp(
+                    interface,
+                    address=address,
+                    on_gap=tells if functional is None else None,
+                    **options,
+                )
             )
             listener = None
             if functional is not None:
                 whom = _listening(functional, address)
                 listener = await stack.enter_async_context(
-                    open_isotp(interface, address=whom, listen_only=True, **options)
+                    open_isotp(interface, address=whom, listen_only=True, on_gap=tells, **options)
                 )
             pairs.append((_Pair(link, address, one, server), listener))
         async with server.tasks as tasks:

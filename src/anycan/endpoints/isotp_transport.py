@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from weakref import WeakMethod
 
 import anyio
 
@@ -11,14 +12,21 @@ from anycan.endpoints.base_transport import BaseCanTransport, running_loop
 from anycan.endpoints.isotp_opening import open_isotp_socket
 from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_values import IsotpStatistics
+from anycan.endpoints.isotp_waiting import is_shut, open_gate
+from anycan.endpoints.link_gate import LINK_LOSS
+from anycan.endpoints.link_values import resolve_policy
 from anycan.endpoints.pacing import Pacer
 from anycan.exceptions import CanOSError, InterfaceRemovedError, PduError
+from anycan.sockets.closing import finish_in_background
+from anycan.sockets.errors import interface_removed
 from anycan.sockets.isotp_options import IsotpSocketOptions
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from anycan.endpoints.link_gate import LinkGate
+    from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.network.base import Network
     from anycan.sockets.isotp import IsotpSocket
     from anycan.wire.isotp_address import Address
@@ -44,8 +52,15 @@ class IsotpTransport(BaseCanTransport[bytes]):
         socket: IsotpSocket,
         implementation: Literal["socket", "engine"],
         protocol: IsotpProtocol,
+        gate: LinkGate | None = None,
     ) -> None:
         super().__init__(loop, socket, protocol, _HIGH_WATER)
+        self._gate = gate  # None: that the link is lost is told
+        self._held = False  # the first PDU, until the gate opens
+        if gate is not None:
+            # It does not keep a transport alive that nobody closed, which is found out so.
+            gate.on_open = _weakly(self._link_is_back)
+            gate.on_end = _weakly(self._link_is_gone)
         self._socket = socket
         self._implementation = implementation
         self._outgoing: deque[bytes] = deque()
@@ -85,12 +100,18 @@ class IsotpTransport(BaseCanTransport[bytes]):
         if self._closed:
             return
         self._sending = True
+        self._held = self._is_shut
+        if self._held:
+            return
         try:
             self._socket.send(self._outgoing[0])
         except BlockingIOError:
             self._retry = self._loop.call_later(self._pacer.delay(), self._begin_next)
         except (CanOSError, PduError) as error:
-            self._loop.call_soon(self._end, error)  # later, so that it may be sent again from there
+            if self._is_waited_for(error):  # nothing was sent
+                self._retry = self._loop.call_later(self._pacer.delay(), self._begin_next)
+            else:
+                self._loop.call_soon(self._end, error)  # later: it may be sent again from there
         else:
             self._vain = 0
             self._retry = self._loop.call_soon(self._look)
@@ -104,7 +125,7 @@ class IsotpTransport(BaseCanTransport[bytes]):
             sent = self._socket.sent()
         except CanOSError as error:
             self._registration.renew()
-            self._end(error)
+            self._end(self._outcome(error))
             return
         if sent:
             self._end(None)
@@ -152,6 +173,50 @@ class IsotpTransport(BaseCanTransport[bytes]):
         """Give the number of PDUs that wait to be sent, and of the one that is being sent."""
         return len(self._outgoing)
 
+    # The link
+
+    @property
+    def gap(self) -> LinkGap | None:
+        """The gap that there is now, with ``on_link_loss="wait"``; None: there is none."""
+        return None if self._gate is None else self._gate.gap
+
+    @property
+    def _is_shut(self) -> bool:
+        return self._gate is not None and is_shut(self._gate)
+
+    def _is_waited_for(self, error: Exception) -> bool:
+        """Tell whether the link was lost, and is waited for."""
+        if self._gate is None or not isinstance(error, CanOSError):
+            return False
+        return self._gate.noticed(error)
+
+    def _outcome(self, error: CanOSError) -> CanOSError:
+        """Give what to tell of a PDU that failed in the middle."""
+        if self._gate is not None and isinstance(error, LINK_LOSS):
+            return self._socket.unconfirmed()
+        return error
+
+    def _tell(self, error: CanOSError) -> None:
+        if self._is_waited_for(error):
+            self._update_reader()
+        else:
+            super()._tell(error)
+
+    def _update_reader(self) -> None:
+        if self._socket.unbound:  # readable all the time, perhaps, and to be read not at all
+            self._registration.stop_reading()
+        else:
+            super()._update_reader()
+
+    def _link_is_back(self) -> None:
+        if not self._closed:
+            self._update_reader()
+            if self._held:
+                self._begin_next()
+
+    def _link_is_gone(self) -> None:
+        self._lose(interface_removed(self._socket.interface))
+
     # Counters
 
     def statistics(self) -> IsotpStatistics:
@@ -166,6 +231,7 @@ class IsotpTransport(BaseCanTransport[bytes]):
             waiting=len(self._incoming),
             discarded=self._discarded,
             frames_dropped=socket.frames_dropped,
+            gaps=0 if self._gate is None else self._gate.gaps,
         )
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -175,10 +241,23 @@ class IsotpTransport(BaseCanTransport[bytes]):
                 return self._socket.address
             case "implementation":
                 return self._implementation
+            case "interface_index":  # another one, once the interface was made anew
+                return self._socket.index
             case _:
                 return super().get_extra_info(name, default)
 
     # Ending
+
+    def _lose(self, error: CanOSError | None) -> None:
+        if self._gate is not None:
+            self._gate.close()
+        super()._lose(error)
+
+    def __del__(self) -> None:
+        super().__del__()
+        gate = getattr(self, "_gate", None)
+        if gate is not None:
+            gate.close()
 
     def _forget_outgoing(self) -> None:
         self._outgoing.clear()
@@ -186,6 +265,18 @@ class IsotpTransport(BaseCanTransport[bytes]):
 
     def __repr__(self) -> str:
         return self._describe(f"{self._socket.interface} {self._socket.address!r}")
+
+
+def _weakly(method: Callable[[], object]) -> Callable[[], object]:
+    """Give what calls a method of an object, as long as there is that object."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        found = reference()
+        if found is not None:
+            found()
+
+    return call
 
 
 async def create_isotp_transport(
@@ -197,6 +288,8 @@ async def create_isotp_transport(
     address: Address | None = None,
     implementation: Literal["auto", "socket", "engine"] = "auto",
     max_pdu_size: int | None = None,
+    on_link_loss: OnLinkLoss = "raise",
+    on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
     **options: Any,
 ) -> tuple[IsotpTransport, _ProtocolType]:
@@ -210,6 +303,9 @@ async def create_isotp_transport(
         address: See :func:`open_isotp`.
         implementation: See :func:`open_isotp`.
         max_pdu_size: See :func:`open_isotp`.
+        on_link_loss: As for :func:`open_isotp`. With ``"wait"`` the protocol is not told of the
+            link; PDUs that are to be sent wait for it, and so does ``close()`` while there are any.
+        on_gap: See :func:`open_isotp`.
         network: See :func:`open_isotp`.
         **options: The rest of what :func:`open_isotp` takes, such as ``padding=``.
 
@@ -250,6 +346,7 @@ async def create_isotp_transport(
         7e00
     """
     loop = running_loop("open_isotp()")
+    policy = resolve_policy(on_link_loss, on_gap)
     protocol = protocol_factory()
     socket, used = open_isotp_socket(
         network,
@@ -261,7 +358,12 @@ async def create_isotp_transport(
         implementation,
         max_pdu_size,
     )
-    transport = IsotpTransport(loop, socket, used, protocol)
+    try:
+        gate = None if policy is None else open_gate(socket, policy, on_gap)
+    except BaseException:
+        finish_in_background(socket.close())
+        raise
+    transport = IsotpTransport(loop, socket, used, protocol, gate)
     try:
         transport.begin()
     except BaseException:

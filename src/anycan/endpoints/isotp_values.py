@@ -50,6 +50,7 @@ class IsotpStatistics:
             of the network's own ISO-TP sockets 0.
         discarded: PDUs received that nobody took: at closing, before a request, or not its final
             reply.
+        gaps: Times that the link was lost and waited for (``on_link_loss="wait"``).
     """
 
     received: int
@@ -60,3 +61,4 @@ class IsotpStatistics:
     waiting: int
     discarded: int
     frames_dropped: int
+    gaps: int = 0

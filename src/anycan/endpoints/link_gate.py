@@ -143,6 +143,9 @@ class LinkGate:
         there = tracker.by_name(self.interface)
         if there is None or self._renew is None:
             return there
+        if self.gap is None:  # it went and came in one event, since others were lost
+            self._condition = LinkCondition.REMOVED
+            self._shut(self._condition)
         try:
             self._bound = self._renew()
         except OSError as error:

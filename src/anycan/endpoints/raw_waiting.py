@@ -91,3 +91,8 @@ class WaitingRawEndpoint(RawEndpoint):
     def _close(self) -> None:
         self._gates.close()
         super()._close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and hasattr(self, "_gates"):
+            self._gates.close()
+        super().__del__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from anycan.exceptions import CanOSError
@@ -53,6 +54,7 @@ class KernelLinkFeed:
     def __init__(self, sink: LinkSink) -> None:
         self._sink = sink
         self._lost = False
+        self._read_ahead: deque[NetlinkMessage] = deque()
         self._events = NetlinkSocket()
         try:
             self._events.join_links()  # first, so that nothing happens between
@@ -66,6 +68,8 @@ class KernelLinkFeed:
 
     def catch_up(self) -> None:
         """Tell what has happened by now, within bounds."""
+        while self._read_ahead:
+            self._take(self._read_ahead.popleft())
         for _ in range(_BATCHES):
             found = self._read_batch()
             if self._lost:
@@ -87,8 +91,10 @@ class KernelLinkFeed:
             _LOGGER.warning("link events are lost, and all links are asked for: %s", error.strerror)
             self._ask_for_all()
             return True
-        for message in messages:
-            self._take(message)
+        self._read_ahead += messages
+        # Who is told of one may have what follows read: that comes behind those read already.
+        while self._read_ahead:
+            self._take(self._read_ahead.popleft())
         return bool(messages)
 
     def _take(self, message: NetlinkMessage) -> None:

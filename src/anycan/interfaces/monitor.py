@@ -122,8 +122,8 @@ class LinkMonitor:
     def take_error(self, frame: ErrorFrame) -> None:
         """Take note of what a controller tells."""
         known = self.tracker.by_name(frame.interface or "")
-        if known is not None and known.kind == "can" and self._tells_states:
-            return  # the frame is older than what has been told
+        if known is not None and known.kind == "can" and (self._tells_states or frame.local):
+            return  # it is older than what has been told, or a program on this host made it up
         self.tell(self.tracker.take_error(frame, self.now_ns()))
 
     def now_ns(self) -> int:

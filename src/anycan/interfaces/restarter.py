@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from anycan.exceptions import CanError, CanPermissionError
+from anycan.exceptions import CanError, CanOSError, CanPermissionError
 from anycan.interfaces.events import InterfaceEvent, InterfaceStateChanged
-from anycan.interfaces.functions import restart_interface
+from anycan.interfaces.functions import restart_interface, set_down, set_up
 from anycan.interfaces.values import LinkCondition
 from anycan.sockets.background import start_background
 
@@ -91,13 +92,24 @@ class Restarter:
                 break
             self._delay = min(2 * self._delay, self._greatest)
             try:
-                await restart_interface(self._interface, network=self._monitor.network)
+                await self._attempt()
             except CanError as error:
                 self._tell(error)
             else:
                 _LOGGER.info("%s: the controller was restarted after bus-off", self._interface)
                 # It may be bus-off anew by now; or else it is still to be heard that it is not.
         self._healthy_since = anyio.current_time()
+
+    async def _attempt(self) -> None:
+        """Restart the controller or, where its driver cannot do that, set it down and up."""
+        network = self._monitor.network
+        try:
+            await restart_interface(self._interface, network=network)
+        except CanOSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            await set_down(self._interface, network=network)
+            await set_up(self._interface, network=network)
 
     def _tell(self, error: CanError) -> None:
         """Say why it cannot be restarted; once, lest it fill the log."""

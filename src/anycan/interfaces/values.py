@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from anycan.wire.netlink_can import CanErrorCounters, CanMode, CanStatistics
     from anycan.wire.netlink_statistics import LinkStatistics
     from anycan.wire.netlink_timing import BitTiming, BitTimingConstants, TransmitterDelay
+
+_WITHOUT_BUS: Final = frozenset({"vcan", "vxcan"})
 
 
 class LinkCondition(enum.Enum):
@@ -150,9 +152,12 @@ class Interface:
 
     @property
     def condition(self) -> LinkCondition:
-        """Whether frames can pass, and if not, why."""
+        """Whether frames can pass, and if not, why.
+
+        A vcan and a vxcan are never bus-off, whatever error frames somebody sends on them.
+        """
         if not self.up:
             return LinkCondition.DOWN
-        if self.state == CanState.BUS_OFF:
+        if self.state == CanState.BUS_OFF and self.kind not in _WITHOUT_BUS:
             return LinkCondition.BUS_OFF
         return LinkCondition.UP

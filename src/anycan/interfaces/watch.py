@@ -205,7 +205,7 @@ def watch_interfaces(
         network: Where; None: what ``ANYCAN_NETWORK`` names, else the kernel.
 
     Returns:
-        The watch: an async iterator, and an async context manager.
+        The watch, which is an async iterator and an async context manager.
 
     Raises (when it starts):
         ProtocolUnavailableError: The system has no netlink, or forbids it.

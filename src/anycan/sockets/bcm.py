@@ -18,6 +18,7 @@ from anycan.sockets.errors import (
     explain_send,
     interface_removed,
 )
+from anycan.sockets.networks import open_descriptor
 from anycan.sockets.options import OptionSetter
 from anycan.wire.bcm import NATIVE, BcmFlag, BcmMessage, BcmOpcode
 from anycan.wire.constants import CAN_BCM, CAN_MTU, CANFD_MTU, MSG_CONFIRM, MSG_DONTROUTE
@@ -25,9 +26,13 @@ from anycan.wire.frames import encode_frame
 from anycan.wire.messages import MessageBuffer, pack_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anycan.frame import AnyFrame
     from anycan.network.base import Network
+    from anycan.sockets.descriptor import Descriptor
 
+_MODULE: Final = "can-bcm"
 _BATCH: Final = 64
 _BATCH_BYTES: Final = 1 << 18
 _LEAST_PAYLOAD: Final = NATIVE.head_size + CANFD_MTU  # whatever a frame on the bus makes
@@ -71,16 +76,21 @@ class BcmSocket(CanSocket):
         self, network: Network, interface: str | int | None, receive_buffer: int | None = None
     ) -> None:
         self._buffer = _make_buffer(_LEAST_PAYLOAD)
-        super().__init__(network, interface, socket.SOCK_DGRAM, CAN_BCM, "can-bcm")
+        self._receive_buffer = receive_buffer
+        self._dropped_before = 0
+        super().__init__(network, interface, socket.SOCK_DGRAM, CAN_BCM, _MODULE)
         try:
-            setter = OptionSetter(self._descriptor, self.interface)
-            setter.stamp_messages()
-            setter.count_drops()
-            setter.set_receive_buffer(receive_buffer)
+            self._prepare(self._descriptor)
             self._connect()
         except BaseException:
             finish_in_background(self._descriptor.close())
             raise
+
+    def _prepare(self, descriptor: Descriptor) -> None:
+        setter = OptionSetter(descriptor, self.interface)
+        setter.stamp_messages()
+        setter.count_drops()
+        setter.set_receive_buffer(self._receive_buffer)
 
     def _connect(self) -> None:
         try:
@@ -88,6 +98,40 @@ class BcmSocket(CanSocket):
         except OSError as error:
             exists = self.network.interface_name(self.index) is not None
             raise explain_bind(error, self.interface, exists=exists) from None
+
+    def renew(self) -> Callable[[], Callable[[], object] | None]:
+        """Connect to an interface that has been made anew under the name of the one that is gone.
+
+        By another descriptor, which has no operations. The former one could be connected again, but
+        it would keep its operations for the interface that is gone: they cannot be named any more,
+        nor deleted, and in the kernel their timers go on for nothing until it is closed.
+
+        Returns:
+            What closes the former descriptor, as :meth:`close` does; to be called when nobody polls
+            it any more.
+
+        Raises:
+            OSError: There is none of that name any more (ENODEV), or it cannot be connected to. All
+                is as it was.
+
+        Source: ``net/can/bcm.c``, ``bcm_notify`` and ``bcm_can_tx``.
+        """
+        index = self.network.interface_index(self.interface or "")
+        descriptor = open_descriptor(self.network, socket.SOCK_DGRAM, CAN_BCM, _MODULE)
+        try:
+            self._prepare(descriptor)
+            descriptor.connect(pack_address(index))
+        except BaseException:
+            finish_in_background(descriptor.close())
+            raise
+        self._dropped_before = self.dropped
+        self._dropped = 0
+        former, self._descriptor = self._descriptor, descriptor
+        self._buffer = _make_buffer(self._buffer.payload_size)
+        self._names.clear()
+        self.fd = descriptor.fileno()
+        self.index = index
+        return former.close
 
     def receive(self) -> list[BcmNews]:
         """Give the messages that wait, up to a batch; empty when those were malformed.
@@ -179,6 +223,11 @@ class BcmSocket(CanSocket):
         payload = NATIVE.head_size + max(message.frame_count * message.frame_size, CAN_MTU)
         if payload > self._buffer.payload_size:
             self._buffer = _make_buffer(payload)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages the network dropped because the receive buffer was full."""
+        return self._dropped_before + super().dropped
 
     @property
     def _last_drops(self) -> int:

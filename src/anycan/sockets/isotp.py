@@ -39,6 +39,13 @@ _OF_EITHER: Final = errno.EBADMSG
 _PENDING: Final = _OF_SENDING | _OF_RECEIVING | {_OF_EITHER, errno.ENETDOWN, errno.ENODEV}
 
 
+class UnboundError(Exception):
+    """The interface is gone, which has been told: the socket gives nothing until it is bound again.
+
+    To poll it is of no use: while PDUs from before wait in it, it is readable all the time.
+    """
+
+
 class IsotpSocket(CanSocket):
     """A bound ISO-TP socket, non-blocking, on any network.
 
@@ -60,6 +67,7 @@ class IsotpSocket(CanSocket):
         sending: A PDU has been taken, and :meth:`sent` has not yet told what became of it.
         pdus_sent: How many have been sent.
         errors: How many errors it had.
+        unbound: Its interface is gone, which has been told.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
@@ -81,6 +89,7 @@ class IsotpSocket(CanSocket):
         self.sending = False
         self.pdus_sent = 0
         self.errors = 0
+        self.unbound = False
         self._send_error: CanOSError | None = None
         self._told_down = False
         self._went_down = False  # while something was being sent
@@ -93,28 +102,55 @@ class IsotpSocket(CanSocket):
         self._buffer = MessageBuffer(max(1, min(_BATCH, _BATCH_BYTES // most)), most)
         try:
             configure(OptionSetter(self._descriptor, self.interface), options, address)
-            self._bind()
+            self._bind(self.index)
         except BaseException:
             finish_in_background(self._descriptor.close())
             raise
 
-    def _bind(self) -> None:
+    def _bind(self, index: int) -> None:
         address = self.address
         try:
-            value = pack_isotp_address(self.index, address.rx_word, address.tx_word)
+            value = pack_isotp_address(index, address.rx_word, address.tx_word)
             self._descriptor.bind(value)
         except CanOSError:
             raise
         except OSError as error:
-            refusal = self._why_not_flexible(error.errno or 0)
+            refusal = self._why_not_flexible(error.errno or 0, index)
             if refusal is not None:
                 raise refusal from None
-            exists = self.network.interface_mtu(self.index) is not None
+            exists = self.network.interface_mtu(index) is not None
             raise explain_bind(error, self.interface, exists=exists) from None
 
-    def _why_not_flexible(self, number: int) -> FrameNotSupportedError | None:
-        """Say that the interface takes no CAN FD frames; None: it does, or need not, or is gone."""
-        mtu = self.network.interface_mtu(self.index)
+    def rebind(self) -> int:
+        """Bind to an interface that has been made anew under the name of the one that is gone.
+
+        The socket has its options still. Of a PDU that was being sent, :meth:`sent` tells that its
+        interface was removed.
+
+        Returns:
+            The interface's index.
+
+        Raises:
+            OSError: There is none of that name any more (ENODEV), or it cannot be bound to.
+
+        Source: ``net/can/isotp.c``, ``isotp_notify``: with the interface a socket is unbound.
+        """
+        index = self.network.interface_index(self.interface or "")
+        if self.sending:
+            self._send_error = self._send_error or interface_removed(self.interface)
+        number = self._take_error()
+        if number not in {errno.ENODEV, errno.ENETDOWN}:  # which its events have told
+            self._tell_pending(number)
+        self._bind(index)
+        self._take_error()  # that the new one is down they tell as well
+        self._told_down = True  # until something has been sent
+        self.index = index
+        self.unbound = False
+        return index
+
+    def _why_not_flexible(self, number: int, index: int) -> FrameNotSupportedError | None:
+        """Say that an interface takes no CAN FD frames; None: it does, or need not, or is gone."""
+        mtu = self.network.interface_mtu(index)
         if not self._options.fd or mtu is None or mtu >= CANFD_MTU:
             return None
         return FrameNotSupportedError(
@@ -130,7 +166,8 @@ class IsotpSocket(CanSocket):
             BlockingIOError: None waits, or an error was to be read that concerns nobody who reads.
             IsotpReceiveError: A reception failed; told once.
             InterfaceDownError: The interface went down; told once.
-            InterfaceRemovedError: The interface is gone.
+            InterfaceRemovedError: The interface is gone; told once.
+            UnboundError: It has been told that the interface is gone.
         """
         buffer = self._buffer
         try:
@@ -140,7 +177,10 @@ class IsotpSocket(CanSocket):
         except OSError as error:
             number = error.errno or 0
             if number == errno.EADDRNOTAVAIL:
-                number = self._take_error() or errno.ENODEV
+                number = self._take_error()
+                if not number and self.unbound:
+                    raise UnboundError from None
+                number = number or errno.ENODEV
             told = self._sort(number)
             if told is None:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
@@ -167,6 +207,7 @@ class IsotpSocket(CanSocket):
             self._told_down = self._went_down = True
         ended = self.sending and self.is_idle()
         if number == errno.ENODEV:
+            self.unbound = True
             self._send_error = interface_removed(self.interface)
         elif number in _OF_SENDING or (
             number == _OF_EITHER and ended and self._awaits_flow_control
@@ -181,6 +222,10 @@ class IsotpSocket(CanSocket):
     def _explain(self, number: int, *, sending: bool = False) -> CanOSError:
         remedy = self.network.remedy(self.interface or "NAME")
         return explain_isotp(number, self.interface, self.address, remedy, sending=sending)
+
+    def unconfirmed(self) -> CanOSError:
+        """Make the error for a PDU of which it is not known whether it was received."""
+        return self._explain(0, sending=True)
 
     # Sending
 
@@ -245,7 +290,7 @@ class IsotpSocket(CanSocket):
     def _explain_refusal(self, number: int, pdu: bytes) -> Exception:
         match number:
             case errno.EINVAL | errno.EMSGSIZE:
-                return self._why_not_flexible(number) or self._too_long(pdu)
+                return self._why_not_flexible(number, self.index) or self._too_long(pdu)
             case errno.ENOBUFS:
                 return BlockingIOError(number, os.strerror(number))
             case errno.EADDRNOTAVAIL | errno.ENXIO:

@@ -1,0 +1,202 @@
+"""The kernel's link events, as they are read in the background."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from anycan import CanOSError
+from anycan.interfaces.kernel_feed import KernelLinkFeed
+from anycan.interfaces.kernel_links import KernelLinks
+from anycan.sockets.netlink import NetlinkSocket
+from anycan.wire.netlink_link import ARPHRD_CAN, RTM_DELLINK, RTM_NEWLINK, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anycan import Interface
+    from rig.link_kernel import LinkKernel
+
+pytestmark = pytest.mark.anyio
+
+links = KernelLinks()
+
+
+class Sink:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._more = anyio.Event()
+
+    def put(self, interface: Interface) -> None:
+        self._tell(f"{interface.name} {'up' if interface.up else 'down'}")
+
+    def drop(self, index: int) -> None:
+        self._tell(f"{index} gone")
+
+    def replace(self, interfaces: Iterable[Interface]) -> None:
+        self._tell(f"all: {' '.join(one.name for one in interfaces)}")
+
+    def _tell(self, text: str) -> None:
+        self.told.append(text)
+        self._more.set()
+
+    async def tells(self, *texts: str) -> None:
+        """Wait until so much has been told; it is what is expected."""
+        with anyio.fail_after(5):
+            while len(self.told) < len(texts):
+                self._more = anyio.Event()
+                await self._more.wait()
+        assert self.told == list(texts)
+        self.told.clear()
+
+
+async def test_what_is_there_and_what_happens(stand_in: LinkKernel) -> None:
+    index = stand_in.add_can("can0")
+    sink = Sink()
+    feed = KernelLinkFeed(sink)
+    try:
+        await sink.tells("can0 down")
+        links.create_vcan("vcan0", 72, up=True)
+        await sink.tells("vcan0 down", "vcan0 up")
+        links.set_down("vcan0")
+        vcan0 = links.get("vcan0").index
+        links.delete("vcan0")
+        await sink.tells("vcan0 down", f"{vcan0} gone")
+        stand_in.add_other("eth0")
+        stand_in.tell("can0")
+        await sink.tells("can0 down")
+        assert index != vcan0
+    finally:
+        feed.close()
+    links.create_vcan("vcan1", 72, up=True)
+    await anyio.lowlevel.checkpoint()
+    assert sink.told == []
+
+
+async def test_catching_up_tells_at_once(stand_in: LinkKernel) -> None:
+    sink = Sink()
+    feed = KernelLinkFeed(sink)
+    try:
+        links.create_vcan("vcan0", 72, up=False)
+        assert sink.told == []
+        feed.catch_up()
+        assert sink.told == ["vcan0 down"]
+        feed.catch_up()
+        assert sink.told == ["vcan0 down"]
+    finally:
+        feed.close()
+    assert not stand_in.opened
+
+
+async def test_events_that_are_lost_have_all_asked_for_and_it_goes_on(
+    stand_in: LinkKernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    links.create_vcan("vcan0", 72, up=False)
+    sink = Sink()
+    feed = KernelLinkFeed(sink)
+    try:
+        await sink.tells("vcan0 down")
+        links.create_vcan("vcan1", 72, up=False)
+        stand_in.lose_events()
+        # Its event has been read before, and is of no use any more.
+        await sink.tells("all: vcan0 vcan1")
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        links.set_up("vcan1")
+        await sink.tells("vcan1 up")
+    finally:
+        feed.close()
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith("link events are lost, and all links are asked for: ")
+
+
+async def test_losing_events_while_it_catches_up_has_it_polled_anew(
+    stand_in: LinkKernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else uvloop would poll it no more, as somebody else has taken its error."""
+    sink = Sink()
+    feed = KernelLinkFeed(sink)
+    renewed: list[bool] = []
+    renew = feed._pump.renew
+
+    def renew_and_say_so() -> None:
+        renewed.append(True)
+        renew()
+
+    try:
+        monkeypatch.setattr(feed._pump, "renew", renew_and_say_so)
+        feed.catch_up()
+        assert renewed == []
+        stand_in.lose_events()
+        feed.catch_up()
+        assert renewed == [True]
+        assert sink.told == ["all: "]
+        sink.told.clear()
+        stand_in.add_can("can0")
+        await sink.tells("can0 down")
+    finally:
+        feed.close()
+    assert "are lost" in caplog.text
+
+
+async def test_all_cannot_be_asked_for(
+    stand_in: LinkKernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = Sink()
+    feed = KernelLinkFeed(sink)
+
+    def refuse(*_: object) -> None:
+        raise CanOSError(errno.ENOMEM, "there is no room")
+
+    try:
+        stand_in.lose_events()
+        with monkeypatch.context() as patch:
+            patch.setattr(NetlinkSocket, "request", refuse)
+            feed.catch_up()
+        assert sink.told == []
+        assert "links cannot be asked for: there is no room" in caplog.text
+        stand_in.add_can("can0")
+        await sink.tells("can0 down")
+    finally:
+        feed.close()
+
+
+async def test_what_makes_no_sense_is_passed_over(
+    stand_in: LinkKernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = Sink()
+    feed = KernelLinkFeed(sink)
+    bridge = Link(9, device_type=ARPHRD_CAN, name="can9", family=7).pack()
+    try:
+        stand_in.tell_all(RTM_NEWLINK, b"odd")
+        stand_in.tell_all(RTM_NEWLINK, bridge)
+        stand_in.tell_all(RTM_DELLINK, bridge)
+        stand_in.tell_all(99, bridge)
+        stand_in.tell_all(RTM_DELLINK, Link(8, device_type=772).pack())
+        stand_in.add_can("can0")
+        await sink.tells("can0 down")
+    finally:
+        feed.close()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("a link event is passed over: ")
+
+
+async def test_a_feed_that_cannot_begin_leaves_nothing_open(
+    stand_in: LinkKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise CanOSError(errno.ENOMEM, "there is no room")
+
+    for method in ("request", "join_links"):
+        with monkeypatch.context() as patch:
+            patch.setattr(NetlinkSocket, method, refuse)
+            with pytest.raises(CanOSError):
+                KernelLinkFeed(Sink())
+        assert not stand_in.opened
