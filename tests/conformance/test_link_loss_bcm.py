@@ -16,8 +16,6 @@ import anycan
 from anycan import (
     BcmAttribute,
     Changed,
-    ErrorClass,
-    ErrorFrame,
     FdFrame,
     Frame,
     LinkCondition,
@@ -474,19 +472,20 @@ async def test_an_endpoint_for_all_interfaces_has_a_gap_for_each(links: Links) -
     assert [gap.interface for gap in gaps] == [one, one]
 
 
-async def test_bus_off_is_a_gap(links: Links) -> None:
-    name = links.add()
+async def test_bus_off_is_a_gap(user_links: Links) -> None:
+    network = user_links.network
+    assert isinstance(network, anycan.UserNetwork)
+    network.add_can("can0", bitrate=500_000)
     gaps: list[LinkGap] = []
     async with (
-        opened(links, name, gaps.append) as (bcm, can),
-        anycan.open_raw(name, network=links.network) as controller,
+        opened(user_links, "can0", gaps.append) as (bcm, can),
         bcm.send_cyclic(Frame(0x100), interval=NEVER) as task,
     ):
         await receive(can)
-        await controller.send(ErrorFrame(ErrorClass.BUS_OFF, bytes(8)))
+        network.set_bus_off("can0")
         await until_lost(bcm)
         await task.update(Frame(0x100, b"\1"))
-        await controller.send(ErrorFrame(ErrorClass.RESTARTED, bytes(8)))
+        network.restart("can0")
         await until_back(bcm)
         await task.announce()
         assert await receive(can) == Frame(0x100, b"\1")

@@ -259,6 +259,30 @@ async def test_a_link_that_cannot_be_bound(
     network.set_up("vcan0")  # and it is tried again with the next event
     assert gate.now() is None
     gate.close()
+    await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EAGAIN])
+def test_a_link_that_cannot_be_bound_is_tried_again_by_itself(
+    number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        with UserNetwork() as network:
+            network.add_vcan("vcan0")
+            bind = Binding(network)
+            gate = Gate(network, renew=bind, index=network.interface_index("vcan0"))
+            network.remove("vcan0")
+            bind.errors = [OSError(number, "not now") for _ in range(12)]
+            network.add_vcan("vcan0")
+            with anyio.fail_after(60):
+                await gate.wait()
+            assert bind.bound == [network.interface_index("vcan0")]
+            assert gate.conditions[-1] == (REMOVED, True)
+            gate.close()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    told = [record for record in caplog.records if "cannot be used" in record.getMessage()]
+    assert len(told) == (number != errno.EAGAIN)  # a transfer under way is nothing special
 
 
 async def test_it_went_and_came_in_one_event(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,27 @@ async def test_catching_up_tells_at_once(stand_in: LinkKernel) -> None:
     assert not stand_in.opened
 
 
+async def test_who_is_told_may_have_it_catch_up(stand_in: LinkKernel) -> None:
+    """As a socket's error has it do: what comes then comes behind what has been read."""
+
+    class Impatient(Sink):
+        def put(self, interface: Interface) -> None:
+            super().put(interface)
+            if interface.name == "can0":
+                stand_in.add_can("can2")
+                feed.catch_up()
+                self.told.append("caught up")
+
+    sink = Impatient()
+    feed = KernelLinkFeed(sink)
+    try:
+        stand_in.add_can("can0")
+        stand_in.add_can("can1")
+        await sink.tells("can0 down", "can1 down", "can2 down", "caught up")
+    finally:
+        feed.close()
+
+
 async def test_events_that_are_lost_have_all_asked_for_and_it_goes_on(
     stand_in: LinkKernel, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -401,7 +401,7 @@ def carried_out(
     return after, controller(after, up=intended.up, queue_length=length)
 
 
-@given(controllers, st.lists(wishes, min_size=1, max_size=4))
+@given(controllers, st.lists(wishes, min_size=1, max_size=2))
 def test_a_plan_carried_out_leaves_nothing_to_do(
     settings: ControllerSettings, asked: list[Settings]
 ) -> None:

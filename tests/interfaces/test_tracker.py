@@ -301,7 +301,7 @@ reports = st.builds(
 )
 steps = st.lists(
     looks | st.integers(1, 3) | reports | st.lists(looks, max_size=3, unique_by=lambda i: i.index),
-    max_size=12,
+    max_size=6,
 )
 
 

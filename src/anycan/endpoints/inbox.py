@@ -115,6 +115,9 @@ class Inbox(Generic[ItemT]):
         """Take a pending error from elsewhere, and wake whoever waits."""
         self._note(error)
 
+    def renew(self) -> None:
+        """Go on being polled: somebody else has taken the socket's error."""
+
     def _note(self, error: CanOSError) -> None:
         self.errors += 1
         if self.absorb is None or not self.absorb(error):
@@ -310,6 +313,10 @@ class AsyncioInbox(Inbox[ItemT]):
         self.registration.redirect(self._on_readable)
         if not (self._closed or self._removed or self._error is not None):
             self.registration.start_reading()
+
+    def renew(self) -> None:
+        """Go on being polled: somebody else has taken the socket's error."""
+        self.registration.renew()
 
     async def _tell_removal(self) -> None:
         await checkpoint()  # who calls again and again shall not stop the loop

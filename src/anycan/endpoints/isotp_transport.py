@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
-from weakref import WeakMethod
 
 import anyio
 
@@ -13,7 +12,7 @@ from anycan.endpoints.isotp_opening import open_isotp_socket
 from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_values import IsotpStatistics
 from anycan.endpoints.isotp_waiting import is_shut, open_gate
-from anycan.endpoints.link_gate import LINK_LOSS
+from anycan.endpoints.link_gate import LINK_LOSS, weakly
 from anycan.endpoints.link_values import resolve_policy
 from anycan.endpoints.pacing import Pacer
 from anycan.exceptions import CanOSError, InterfaceRemovedError, PduError
@@ -59,8 +58,9 @@ class IsotpTransport(BaseCanTransport[bytes]):
         self._held = False  # the first PDU, until the gate opens
         if gate is not None:
             # It does not keep a transport alive that nobody closed, which is found out so.
-            gate.on_open = _weakly(self._link_is_back)
-            gate.on_end = _weakly(self._link_is_gone)
+            gate.on_renewed = weakly(self._registration.renew)
+            gate.on_open = weakly(self._link_is_back)
+            gate.on_end = weakly(self._link_is_gone)
         self._socket = socket
         self._implementation = implementation
         self._outgoing: deque[bytes] = deque()
@@ -265,18 +265,6 @@ class IsotpTransport(BaseCanTransport[bytes]):
 
     def __repr__(self) -> str:
         return self._describe(f"{self._socket.interface} {self._socket.address!r}")
-
-
-def _weakly(method: Callable[[], object]) -> Callable[[], object]:
-    """Give what calls a method of an object, as long as there is that object."""
-    reference = WeakMethod(method)
-
-    def call() -> None:
-        found = reference()
-        if found is not None:
-            found()
-
-    return call
 
 
 async def create_isotp_transport(

@@ -73,6 +73,7 @@ class WaitingIsotpLink(IsotpLink):
         super().__init__(socket, implementation)
         self._held = False
         self._inbox.absorb = partial(_absorb, self._gate, socket, self._inbox)
+        self._gate.on_renewed = self._inbox.renew
         self._gate.on_end = partial(self._inbox.tell, interface_removed(socket.interface))
 
     @property

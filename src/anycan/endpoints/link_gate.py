@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 from typing import TYPE_CHECKING, Final
+from weakref import WeakMethod
 
 import anyio
 import attrs
@@ -25,6 +26,7 @@ from anycan.interfaces.events import InterfaceChanged, InterfaceEvent
 from anycan.interfaces.monitor import attach_monitor
 from anycan.interfaces.restarter import keep_restarting
 from anycan.interfaces.values import LinkCondition
+from anycan.sockets.background import start_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
     from anycan.interfaces.restarter import Restarter
     from anycan.interfaces.values import Interface
     from anycan.network.base import Network
+    from anycan.sockets.background import Background
 
 _LOGGER: Final = logging.getLogger("anycan.endpoints")
+_FIRST_DELAY: Final = 0.01  # seconds, before a socket that could not be bound is tried again
+_LAST_DELAY: Final = 0.2
 
 LINK_LOSS: Final = (InterfaceDownError, InterfaceRemovedError)
 """What a socket tells when its link is lost."""
@@ -57,6 +62,8 @@ class LinkGate:
         gap: The gap that there is now; None: the link can be used.
         gaps: How many there have been, with this one.
         on_open: Called when a gap has ended.
+        on_renewed: Called when ``renew`` has bound the socket, and so taken its error: the loop may
+            have ceased to poll it.
         on_shut: Called when the link is lost, with its condition; and again when that changes.
         on_end: Called when the network is closed, so that the link will not come back.
 
@@ -77,6 +84,7 @@ class LinkGate:
         self.gap: LinkGap | None = None
         self.gaps = 0
         self.on_open: Callable[[], object] = bool
+        self.on_renewed: Callable[[], object] = bool
         self.on_shut: Callable[[LinkCondition], object] = bool
         self.on_end: Callable[[], object] = bool
         self._policy = policy
@@ -87,6 +95,7 @@ class LinkGate:
         self._opened: anyio.Event | None = None
         self._ended = False
         self._restarter: Restarter | None = None
+        self._retry: Background | None = None
         self._monitor: LinkMonitor | None = attach_monitor(network, self)
         self._evaluate()
 
@@ -150,9 +159,31 @@ class LinkGate:
             self._bound = self._renew()
         except OSError as error:
             if error.errno not in {errno.ENODEV, errno.ENXIO}:
-                _LOGGER.warning("%s is back and cannot be used: %s", self.interface, error.strerror)
+                self._try_again(error)
             return None
+        self.on_renewed()
         return there if there.index == self._bound else tracker.known.get(self._bound)
+
+    def _try_again(self, error: OSError) -> None:
+        """Bind again later: a socket of ISO-TP cannot be while a transfer of it is under way."""
+        if self._retry is not None and not self._retry.done:
+            return
+        if error.errno != errno.EAGAIN:
+            _LOGGER.warning("%s is back and cannot be used: %s", self.interface, error.strerror)
+        self._retry = start_background(self._bind_later)
+
+    async def _bind_later(self) -> None:
+        delay = _FIRST_DELAY
+        # Where it is gone again, it is bound when there is one of its name, by an event.
+        while not self._bound and self._is_there:
+            await anyio.sleep(delay)
+            delay = min(2 * delay, _LAST_DELAY)
+            self._evaluate()
+
+    @property
+    def _is_there(self) -> bool:
+        monitor = self._monitor
+        return monitor is not None and monitor.tracker.by_name(self.interface) is not None
 
     # The gap
 
@@ -223,4 +254,20 @@ class LinkGate:
             if self._restarter is not None:
                 self._restarter.release()
                 self._restarter = None
+            if self._retry is not None:
+                self._retry.cancel()
             self._wake()
+
+
+def weakly(method: Callable[[], object]) -> Callable[[], object]:
+    """Give what calls a method while its object is there, and does not keep that alive.
+
+    What nobody closed is found out when nobody holds it any more.
+    """
+    reference = WeakMethod(method)
+
+    def call() -> object:
+        found = reference()
+        return None if found is None else found()
+
+    return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -33,11 +34,15 @@ class WaitingRawEndpoint(RawEndpoint):
     def __init__(
         self, socket: RawSocket, policy: LinkWait, on_gap: Callable[[LinkGap], object] | None
     ) -> None:
-        super().__init__(socket)
+        # First of all: where links cannot be watched, there is nothing to close but the socket.
         self._gates = LinkGates(socket, policy, on_gap)
-        if self._gates.bound is not None:
-            self._gates.bound.on_end = self._network_closed
-            self._inbox.absorb = self._gates.bound.noticed
+        super().__init__(socket)
+        bound = self._gates.bound
+        if bound is not None:
+            # None of these keeps the endpoint alive, so that one that nobody closed is found out.
+            self._inbox.absorb = bound.noticed
+            bound.on_renewed = self._inbox.renew
+            bound.on_end = partial(self._inbox.tell, interface_removed(socket.interface))
 
     @property
     def gap(self) -> LinkGap | None:
@@ -46,9 +51,6 @@ class WaitingRawEndpoint(RawEndpoint):
 
     def _gap_count(self) -> int:
         return self._gates.gaps
-
-    def _network_closed(self) -> None:
-        self._inbox.tell(interface_removed(self._socket.interface))
 
     def _try_send(self, frames: Sequence[AnyFrame], interface: str | int | None) -> int:
         gate = None if self._closed else self._gates.for_frame(frames[0], interface)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anycan.endpoints.link_gate import weakly
 from anycan.endpoints.link_gates import LinkGates
 from anycan.endpoints.transport import RawTransport
 from anycan.sockets.errors import interface_removed
@@ -44,9 +45,10 @@ class WaitingRawTransport(RawTransport):
         except BaseException:
             self._closed = True  # it has never been open
             raise
-        self._gates.on_open = self._go_on
+        self._gates.on_open = weakly(self._go_on)
         if self._gates.bound is not None:
-            self._gates.bound.on_end = self._network_closed
+            self._gates.bound.on_renewed = weakly(self._registration.renew)
+            self._gates.bound.on_end = weakly(self._network_closed)
 
     @property
     def gap(self) -> LinkGap | None:
@@ -88,3 +90,8 @@ class WaitingRawTransport(RawTransport):
     def _forget_outgoing(self) -> None:
         super()._forget_outgoing()
         self._gates.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self._gates.close()
+        super().__del__()
