@@ -116,12 +116,12 @@ async def test_a_vcan_that_is_moved_away_is_gone(namespace: str, kernel_links: L
         assert told == [InterfaceDown, InterfaceRemoved]
         with pytest.raises((anycan.InterfaceDownError, anycan.InterfaceRemovedError)):
             await can.receive()
-    ip(f"-netns {namespace} link set dev {name} up")
+    program("ip", "-netns", namespace, "link", "set", "dev", name, "up")
     with raw_socket_in(namespace, name) as one, raw_socket_in(namespace, name) as other:
         one.send(struct.pack("=IB3x8s", 1, 0, b""))
         with anyio.fail_after(_LONG):
             await anyio.wait_readable(other)
-    ip(f"-netns {namespace} link del dev {name}")
+    program("ip", "-netns", namespace, "link", "del", "dev", name)
 
 
 async def test_a_namespace_that_there_is_not() -> None:
@@ -265,7 +265,7 @@ async def test_every_event_is_told_as_ip_monitor_tells_it(namespace: str) -> Non
     assert {index: told for index, told in theirs.items() if index in ours} == ours
     for told in ours.values():
         assert (told[0], told[-1]) == ("added", "removed")
-    ip(f"-netns {namespace} link del dev three")
+    program("ip", "-netns", namespace, "link", "del", "dev", "three")
 
 
 async def test_error_frames_of_another_program(kernel_links: Links) -> None:

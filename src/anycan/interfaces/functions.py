@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from anycan.exceptions import InterfaceExistsError
 from anycan.interfaces.kernel_links import KernelLinks
+from anycan.interfaces.links import check_mtu
 from anycan.interfaces.settings import Settings
 from anycan.interfaces.user_links import UserLinks
 from anycan.network.user import UserNetwork
@@ -136,6 +137,7 @@ async def create_vcan(
 
 
 def _create_vcan(name: str | None, mtu: int, up: bool, exist_ok: bool, links: Links) -> Interface:
+    check_mtu("a vcan" if name is None else name, mtu)
     number = 0
     while True:
         try:
@@ -197,6 +199,7 @@ async def create_vxcan(
         >>> anyio.run(main)
         123#616263
     """
+    check_mtu(name, mtu)
     return await _ask(network, lambda links: links.create_vxcan(name, peer, namespace, mtu, up=up))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, Protocol
 
-from anycan.exceptions import InterfaceError, InterfaceExistsError
+from anycan.exceptions import ConfigurationError, InterfaceError, InterfaceExistsError
+from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
 from anycan.wire.netlink_can import CanState
 
 if TYPE_CHECKING:
@@ -88,6 +89,19 @@ def check_name(name: str) -> None:
         raise ValueError(
             f"no interface can be called {name!r}: 1 to {LONGEST_NAME} characters, no space, '/',"
             " ':' or '%'"
+        )
+
+
+def check_mtu(name: str, mtu: int) -> None:
+    """See to it that a CAN interface can have an MTU; on making one the kernel takes any.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if mtu not in {CAN_MTU, CANFD_MTU} and not CANXL_MIN_MTU <= mtu <= CANXL_MTU:
+        raise ConfigurationError(
+            f"{name} cannot have an MTU of {mtu}: {CAN_MTU} (classical CAN), {CANFD_MTU} (CAN FD)"
+            f" or {CANXL_MIN_MTU} to {CANXL_MTU} (CAN XL)"
         )
 
 

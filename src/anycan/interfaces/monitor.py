@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from anycan.exceptions import CanOSError
+from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.frame import ErrorFrame
 from anycan.interfaces.events import EventsLost
 from anycan.interfaces.kernel_feed import KernelLinkFeed
@@ -168,10 +168,13 @@ class _ErrorReader:
                 frames = self._socket.receive()
             except BlockingIOError:
                 return True
-            except CanOSError:
+            except InterfaceRemovedError:  # of all: a user network is closed
                 self._pump.close()
                 self._monitor.end()
                 return True
+            except CanOSError as error:
+                _LOGGER.debug("error frames may be lost: %s", error.strerror)
+                return False
             for frame in frames:
                 if isinstance(frame, ErrorFrame):
                     self._monitor.take_error(frame)

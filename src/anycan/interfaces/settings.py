@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from anycan.exceptions import ConfigurationError
+from anycan.interfaces.links import check_mtu
 from anycan.interfaces.modes import changed_delay, changed_modes, delay_mode
 from anycan.interfaces.timing import WantedTiming, wanted_timing
-from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
+from anycan.wire.constants import CANFD_MTU
 from anycan.wire.netlink_can import CanMode, CanModes, CanParameters
 from anycan.wire.netlink_timing import BitTiming
 
@@ -237,11 +238,7 @@ def _termination(ohms: int | None, interface: Interface) -> int | None:
 def _changed_mtu(mtu: int | None, interface: Interface) -> int | None:
     if mtu is None or mtu == interface.mtu:
         return None
-    if mtu not in {CAN_MTU, CANFD_MTU} and not CANXL_MIN_MTU <= mtu <= CANXL_MTU:
-        raise ConfigurationError(
-            f"{interface.name} cannot have an MTU of {mtu}: {CAN_MTU} (classical CAN), {CANFD_MTU}"
-            f" (CAN FD) or {CANXL_MIN_MTU} to {CANXL_MTU} (CAN XL)"
-        )
+    check_mtu(interface.name, mtu)
     if interface.kind == "can" and not (mtu == CANFD_MTU and (interface.modes or 0) & CanMode.FD):
         raise ConfigurationError(
             f"{interface.name} is a controller: its MTU goes with CanMode.FD (data_bitrate= turns"

@@ -84,6 +84,11 @@ def _at_bitrate(interface: Interface, bitrate: int, wanted: WantedTiming) -> Bit
             raise ConfigurationError(
                 f"{name}: its controller has no {_PHASES[phase]} of {bitrate}, but {known}"
             )
+        if not (wanted.sample_point is None and wanted.sjw is None):
+            raise ConfigurationError(
+                f"{name}: its controller has bit rates to choose from, with a sample point and a"
+                " jump width for each"
+            )
         return BitTiming(bitrate=bitrate)
     sample_point, sjw = wanted.sample_point, wanted.sjw
     if constants is None:

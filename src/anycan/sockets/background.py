@@ -25,6 +25,10 @@ class Background:
         """Take what stops it."""
         self._stop = stop
 
+    def ended(self, _task: object = None) -> None:
+        """Take note that it has ended."""
+        self.done = True
+
     def cancel(self) -> None:
         """Have it end; a second time does nothing."""
         if self._stop is not None and not self.done:
@@ -36,6 +40,9 @@ def start_background(function: Callable[[], Coroutine[Any, Any, None]]) -> Backg
 
     Args:
         function: What to run. It may use anyio.
+
+    Returns:
+        The task; where no loop runs, one that is done, and has done nothing.
     """
     background = Background()
 
@@ -43,12 +50,15 @@ def start_background(function: Callable[[], Coroutine[Any, Any, None]]) -> Backg
         try:
             await function()
         finally:
-            background.done = True
+            background.ended()
 
     try:
         loop = asyncio.get_running_loop()  # also in a callback, where no task runs
     except RuntimeError:
-        trio = sys.modules["trio"]
+        trio = sys.modules.get("trio")
+        if trio is None or not trio.lowlevel.in_trio_run():
+            background.done = True  # called from where no loop runs, which cannot run it
+            return background
         scope = trio.CancelScope()
 
         async def run_in_scope() -> None:
@@ -59,5 +69,6 @@ def start_background(function: Callable[[], Coroutine[Any, Any, None]]) -> Backg
         background.begin(scope.cancel)
     else:
         task = loop.create_task(run())
+        task.add_done_callback(background.ended)  # also where it is cancelled before its first step
         background.begin(task.cancel)
     return background
