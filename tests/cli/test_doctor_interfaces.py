@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from anycan import BitTiming, CanErrorCounters, CanState, Interface
+from anycan import BitTiming, CanErrorCounters, CanMode, CanState, Interface
 from anycan.cli.doctor_finding import Finding, Verdict
 from anycan.cli.doctor_interfaces import check_interfaces
 from anycan.wire.netlink_statistics import LinkStatistics
@@ -98,11 +98,52 @@ def test_down_without_a_bit_rate(bitrates: tuple[int, ...] | None, chosen: int) 
     assert found.command == f"sudo ip link set can0 up type can bitrate {chosen}"
 
 
+@pytest.mark.parametrize(
+    ("known", "lacking", "rates"),
+    [
+        ({}, "without a data bit rate; write the bus's instead of 2000000,", (500_000, 2_000_000)),
+        (
+            {"bit_timing": None},
+            "without a bit rate and a data bit rate; write the bus's instead of 500000 and 2000000",
+            (500_000, 2_000_000),
+        ),
+        (
+            {"data_bitrates": (250_000, 1_000_000, 4_000_000)},
+            "without a data bit rate; write the bus's instead of 1000000,",
+            (500_000, 1_000_000),
+        ),
+        ({"data_bitrates": (250_000,)}, "write the bus's instead of 250000,", (500_000, 250_000)),
+    ],
+)
+def test_down_with_can_fd_and_without_a_data_bit_rate(
+    known: dict[str, Any], lacking: str, rates: tuple[int, int]
+) -> None:
+    interface = can(up=False, carrier=False, mtu=72, modes=CanMode.FD, **known)
+    (found,) = check(interface)
+    assert found.verdict is Verdict.WARNING
+    assert lacking in found.found
+    bitrate, data_bitrate = rates
+    assert f"'fd off' instead of 'dbitrate {data_bitrate} fd on'" in found.found
+    assert found.command == (
+        f"sudo ip link set can0 up type can bitrate {bitrate} dbitrate {data_bitrate} fd on"
+    )
+
+
+def test_down_with_both_bit_rates() -> None:
+    timing = BitTiming(bitrate=2_000_000)
+    (found,) = check(can(up=False, carrier=False, modes=CanMode.FD, data_bit_timing=timing))
+    assert found.command == "sudo ip link set can0 up"
+
+
 def test_bus_off_without_a_restart() -> None:
     (found,) = check(can(carrier=False, state=CanState.BUS_OFF))
     assert found.verdict is Verdict.WARNING
     assert "bus-off" in found.found
-    assert found.command == "sudo ip link set can0 type can restart"
+    assert found.command == (
+        "sudo ip link set can0 type can restart"
+        "  # or: sudo ip link set can0 down && sudo ip link set can0 up"
+    )
+    assert "no way to restart it" in found.found
 
 
 def test_bus_off_with_a_restart() -> None:

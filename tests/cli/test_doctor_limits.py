@@ -39,7 +39,10 @@ def test_without_the_right_to_configure(effective: str) -> None:
     assert found.verdict is Verdict.WARNING
     assert "using CAN needs no right" in found.found
     assert found.command is not None
-    assert "--ambient-caps=+net_admin" in found.command
+    assert found.command == (
+        'sudo setpriv --reuid="$USER" --regid="$(id -g)" --init-groups --inh-caps=+net_admin'
+        ' --ambient-caps=+net_admin env HOME="$HOME" PATH="$PATH" "$SHELL"'
+    )
 
 
 def test_without_it_in_a_container() -> None:

@@ -128,7 +128,7 @@ def test_add_what_is_there(network: UserNetwork, capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"anycan: there is an interface vcan0 on user:{NAME} already\n")
     assert main(["interfaces", "add", "vcan0", "--exist-ok"]) == 0
-    assert capsys.readouterr().out == "vcan0: up, vcan, CAN FD (MTU 72), queue 1000\n"
+    assert capsys.readouterr().out == "vcan0: up, vcan, CAN (MTU 16), queue 1000\n"
 
 
 @pytest.mark.usefixtures("network")

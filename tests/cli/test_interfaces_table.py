@@ -81,8 +81,8 @@ def test_virtual_interfaces_have_no_columns_of_controllers() -> None:
         "─" * 39,
         "vx0 vxcan down CAN",
         "to vx1 MTU 16",
-        "vx1 vxcan up CAN XL",
-        "to vx0 no carrier MTU 2060",
+        "vx1 vxcan no carrier CAN XL",
+        "to vx0 MTU 2060",
     ]
 
 

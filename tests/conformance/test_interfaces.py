@@ -148,7 +148,7 @@ async def test_a_vcan_that_may_be_there_already(links: Links) -> None:
         with pytest.raises(InterfaceExistsError):
             await anycan.create_vxcan(*pair, network=network)
     again = await anycan.create_vcan(name, exist_ok=True, network=network)
-    assert (again.index, again.mtu, again.up) == (network.interface_index(name), 72, True)
+    assert (again.index, again.mtu, again.up) == (network.interface_index(name), 16, True)
 
 
 async def test_it_is_changed_and_up_as_before(links: Links) -> None:

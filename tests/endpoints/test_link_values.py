@@ -52,6 +52,7 @@ def test_a_gap_lasts_until_it_has_ended() -> None:
 def test_of_two_conditions_the_worse() -> None:
     order = [
         LinkCondition.UP,
+        LinkCondition.NO_CARRIER,
         LinkCondition.DOWN,
         LinkCondition.BUS_OFF,
         LinkCondition.REMOVED,

@@ -12,6 +12,7 @@ from anycan import (
     DropReason,
     Frame,
     Gateway,
+    GatewayLoopError,
     GatewayPort,
     InterfaceDownError,
     InterfaceRemovedError,
@@ -144,3 +145,46 @@ async def test_one_that_is_missing_at_the_start_is_no_loss(network: UserNetwork)
 def test_what_is_reported_needs_somebody_who_waits() -> None:
     with pytest.raises(ValueError, match="on_gap="):
         Gateway(on_link_loss="raise", on_gap=print)
+
+
+async def test_frames_to_an_end_without_a_carrier_are_dropped_and_counted(
+    network: UserNetwork,
+) -> None:
+    network.add_vxcan("near", "far")
+    gateway = Gateway([rule(network, "a", "near")])
+    async with running(gateway), open_raw("far", network=network) as far:
+        network.set_down("far")
+        network.inject("a", Frame(1))
+        await until(lambda: gateway.statistics().rules[0].received == 1)
+        network.set_up("far")
+        network.inject("a", Frame(2))
+        with anyio.fail_after(LIMIT), pytest.raises(InterfaceDownError):
+            await far.receive()
+        with anyio.fail_after(LIMIT):
+            assert await far.receive() == Frame(2)
+        assert dropped(gateway) == {DropReason.INTERFACE_DOWN: 1}
+
+
+@pytest.mark.parametrize("wire", ["vxcan", "bus"])
+async def test_wires_of_user_networks_are_ways_back(network: UserNetwork, wire: str) -> None:
+    if wire == "vxcan":
+        network.add_vxcan("one", "other")
+    else:
+        network.add_can("one", bitrate=500_000)
+        network.add_can("other", bitrate=500_000)
+    with pytest.raises(GatewayLoopError, match="vxcan pair" if wire == "vxcan" else "bus"):
+        await Gateway([rule(network, "one", "other")]).run()
+
+
+async def test_a_pair_between_two_networks_is_a_way_back(network: UserNetwork) -> None:
+    with UserNetwork() as there:
+        network.add_vxcan("a-there", "b", peer_network=there)
+        network.add_vxcan("c-there", "d", peer_network=there)
+        ways = [
+            Rule(
+                source=GatewayPort("c-there", network), destination=GatewayPort("a-there", network)
+            ),
+            Rule(source=GatewayPort("b", there), destination=GatewayPort("d", there)),
+        ]
+        with pytest.raises(GatewayLoopError):
+            await Gateway(ways).run()

@@ -13,6 +13,7 @@ def test_the_values() -> None:
         "LENGTH": "length",
         "DOES_NOT_FIT": "does not fit",
         "INTERFACE_DOWN": "interface down",
+        "BUS_OFF": "bus-off",
         "INTERFACE_GONE": "interface gone",
         "QUEUE_FULL": "queue full",
         "SUPERSEDED": "superseded",

@@ -201,7 +201,9 @@ def test_data_of_another_kind_are_passed_over() -> None:
         ({"up": True, "state": CanState.ERROR_PASSIVE}, LinkCondition.UP),
         ({"up": True}, LinkCondition.UP),
         ({"up": True, "kind": "vcan", "state": CanState.BUS_OFF}, LinkCondition.UP),
-        ({"up": True, "kind": "vxcan", "state": CanState.BUS_OFF}, LinkCondition.UP),
+        ({"up": True, "kind": "vxcan", "carrier": True}, LinkCondition.UP),
+        ({"up": True, "kind": "vxcan"}, LinkCondition.NO_CARRIER),
+        ({"up": True, "kind": "can"}, LinkCondition.UP),  # told late, and its state says it
         ({"up": True, "kind": "can", "state": CanState.BUS_OFF}, LinkCondition.BUS_OFF),
     ],
 )

@@ -101,7 +101,9 @@ async def test_a_vcan_that_may_be_there_already(bench: UserBench) -> None:
     with pytest.raises(InterfaceExistsError):
         await anycan.create_vcan("vcan0", network=network)
     again = await anycan.create_vcan("vcan0", exist_ok=True, network=network)
-    assert (again.index, again.mtu, again.up) == (first.index, 72, True)
+    assert (again.index, again.mtu, again.up) == (first.index, 16, True)
+    again = await anycan.create_vcan("vcan0", mtu=72, up=False, exist_ok=True, network=network)
+    assert (again.mtu, again.up) == (72, True)
     bench.add_can("can0")
     with pytest.raises(InterfaceExistsError):
         await anycan.create_vcan("can0", exist_ok=True, network=network)

@@ -9,12 +9,12 @@ import pytest
 
 from anycan import CanState, Interface, InterfaceError, InterfaceExistsError
 from anycan.interfaces.links import (
-    check_name,
     check_restart,
     exists,
     no_bit_rate,
     not_deletable,
 )
+from anycan.network.user_interface import check_name
 
 
 @pytest.mark.parametrize("name", ["a", "vcan0", "x" * 15, "ä" * 7, "can-0.1", "...", "#"])

@@ -12,7 +12,6 @@ import pytest
 
 import anycan
 from anycan import (
-    CanOSError,
     CanState,
     ErrorClass,
     ErrorFrame,
@@ -21,6 +20,7 @@ from anycan import (
     InterfaceEvent,
     InterfaceStateChanged,
     NetworkUnavailableError,
+    ProtocolUnavailableError,
     UserNetwork,
 )
 from anycan.interfaces import monitor as module
@@ -174,7 +174,7 @@ async def test_a_network_without_raw_sockets_has_its_links_followed_all_the_same
     network: UserNetwork, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
-        raise CanOSError(errno.EPROTONOSUPPORT, "it has none")
+        raise ProtocolUnavailableError(errno.EPROTONOSUPPORT, "it has none")
 
     monkeypatch.setattr(module, "RawSocket", refuse)
     listener = Listener()

@@ -343,7 +343,13 @@ def test_an_mtu_that_no_interface_has(mtu: int) -> None:
 def test_the_mtu_of_a_controller_goes_with_can_fd() -> None:
     text = refusal(controller(FLEXIBLE), mtu=72)
     assert text.startswith("can0 is a controller: its MTU goes with CanMode.FD")
-    assert refusal(controller(WITH_FD), mtu=16) == text
+    assert text.endswith("and is 16 then")
+    assert refusal(controller(WITH_FD), mtu=16).endswith("and is 72 then")
+    turned_on = planned(controller(FLEXIBLE), bitrate=500_000, data_bitrate=2_000_000, mtu=72)
+    assert turned_on.mtu is None  # it goes with the mode
+    assert refusal(controller(FLEXIBLE), bitrate=500_000, data_bitrate=2_000_000, mtu=16).endswith(
+        "is 72 then"
+    )
     assert planned(controller(WITH_FD, mtu=16), mtu=72) == Plan(mtu=72)  # by another's mistake
 
 

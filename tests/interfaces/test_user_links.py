@@ -275,7 +275,7 @@ class Broken(Device):
 def test_a_device_that_does_not_start(network: UserNetwork, links: UserLinks) -> None:
     network._add_device("x0", Broken(), up=False)
     for call in (lambda: links.set_up("x0"), lambda: configure(links, "x0", up=True)):
-        with pytest.raises(CanOSError, match="x0: it is broken") as told:
+        with pytest.raises(CanOSError, match=r"x0.*: it is broken") as told:
             call()
         assert (told.value.errno, told.value.interface) == (errno.EIO, "x0")
     assert not links.get("x0").up

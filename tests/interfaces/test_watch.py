@@ -88,12 +88,13 @@ async def test_what_happens_in_the_order_in_which_it_does(network: UserNetwork) 
             "b added",
             "b up",
             "a added",
-            "b changed",  # it has a peer now
             "a up",
+            "b changed",  # it has a peer now, and a carrier
             "vcan1 removed",
             "a down",
+            "b changed",  # it has no carrier any more
             "b down",
-            "b changed",  # it has none any more
+            "b changed",  # it has no peer any more
             "b removed",
             "a removed",
         )

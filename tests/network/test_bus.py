@@ -13,7 +13,7 @@ from anycan import FdFrame, Frame, RemoteFrame, UserNetwork
 from anycan.network.core.bus import on_the_wire, without_dlc
 from anycan.wire.frames import decode_frame, encode_frame
 from anycan.wire.netlink_can import CanMode, CanModes, CanParameters
-from anycan.wire.netlink_timing import BitTimingConstants
+from anycan.wire.netlink_timing import BitTiming, BitTimingConstants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +142,77 @@ def test_can_fd_reaches_those_that_have_it_on(
     assert heard("can0", *names, payload=canfd(1, flags=1)) == ["can2"]  # BRS
     set_modes(network, "can0", CanMode.FD_NON_ISO)
     assert heard("can0", *names, payload=canfd(1)) == ["can4"]
+
+
+def test_who_hears_is_known_after_every_change(
+    network: UserNetwork, probe: Callable[..., Probe]
+) -> None:
+    """Of a bus that remembers who hears a frame."""
+    for name in ("can0", "can1"):
+        network.add_can(name, bitrate=500_000, data_bitrate=2_000_000)
+    sender = probe("can0", [], fd=1)
+    other = network._stack.by_name["can1"]
+
+    def hears(payload: bytes = can(1)) -> bool:
+        before = other.counters.received
+        for _ in range(2):  # the second by what is remembered
+            assert sender.send(payload) == ""
+        assert other.counters.received - before in {0, 2}
+        return other.counters.received > before
+
+    def configure(parameters: CanParameters) -> None:
+        network.set_down("can1")
+        other.configure(parameters)
+        network.set_up("can1")
+
+    assert hears()
+    assert hears(canfd(1))
+    network.set_down("can1")
+    assert not hears()
+    network.set_up("can1")
+    assert hears()
+    network.set_bus_off("can1")
+    assert not hears()
+    network.restart("can1")
+    assert hears()
+    network.set_down("can1")
+    network.set_mtu("can1", 16)  # CAN FD is off
+    network.set_up("can1")
+    assert not hears(canfd(1))
+    assert hears()
+    configure(CanParameters(bit_timing=BitTiming(bitrate=250_000)))
+    assert not hears()
+    configure(CanParameters(bit_timing=BitTiming(bitrate=500_000)))
+    assert hears()
+    configure(CanParameters(modes=CanModes(CanMode.LOOPBACK, CanMode.LOOPBACK)))
+    assert not hears()
+    network.remove("can1")
+    network.add_can("can1", bitrate=500_000)
+    other = network._stack.by_name["can1"]
+    assert hears()
+    assert not hears(canfd(1))
+
+
+def test_the_clock_is_read_for_those_who_take_a_frame(probe: Callable[..., Probe]) -> None:
+    read: list[int] = []
+
+    def clock() -> int:
+        read.append(len(read))
+        return read[-1]
+
+    with UserNetwork(clock=clock) as network:
+        for name in ("can0", "can1", "can2"):
+            network.add_can(name, bitrate=500_000)
+        sender = probe("can0", [], on=network)
+        sender.send(can(1))
+        alone = len(read)
+        taker = probe("can1", [(2, 0x7FF)], on=network)
+        read.clear()
+        sender.send(can(1))
+        assert len(read) == alone  # nobody takes it
+        sender.send(can(2))
+        assert len(read) == 2 * alone + 1
+        assert taker.words() == [2]
 
 
 def test_who_only_listens_hears_and_is_not_heard(

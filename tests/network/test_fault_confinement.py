@@ -186,6 +186,38 @@ def test_reports_count() -> None:
     assert faults.state is ACTIVE
 
 
+@pytest.mark.parametrize(
+    ("report", "state"),
+    [
+        (
+            ErrorFrame.build(
+                controller=ControllerError.TX_PASSIVE, tx_error_count=127, rx_error_count=0
+            ),
+            PASSIVE,
+        ),
+        (
+            ErrorFrame.build(
+                controller=ControllerError.TX_WARNING, tx_error_count=95, rx_error_count=0
+            ),
+            WARNING,
+        ),
+        (
+            ErrorFrame.build(
+                controller=ControllerError.ACTIVE, tx_error_count=130, rx_error_count=0
+            ),
+            ACTIVE,
+        ),
+    ],
+)
+def test_a_state_that_is_not_entered_does_not_count(report: ErrorFrame, state: CanState) -> None:
+    faults = started()
+    if state is not ACTIVE:
+        faults.follow(ErrorFrame.build(controller=ControllerError.TX_PASSIVE))
+    before = faults.statistics
+    faults.follow(report)
+    assert (faults.state, faults.statistics) == (state, before)
+
+
 def test_bus_off_ends_by_a_restart_alone() -> None:
     faults = started()
     faults.follow(ErrorFrame(ErrorClass.BUS_OFF))

@@ -154,11 +154,11 @@ def test_both_ends_of_a_pair() -> None:
         ("far", (False, False, False)),
         ("far", (True, False, False)),
         ("near", (False, False, True)),
-        ("far", (True, True, True)),
         ("near", (True, True, True)),
+        ("far", (True, True, True)),
     ]
     network.set_down("far")
-    assert watch.told() == [("near", (True, False, True)), ("far", (False, False, True))]
+    assert watch.told() == [("far", (False, False, True)), ("near", (True, False, True))]
     network.remove("near")
     assert watch.told() == [
         ("near", (False, False, True)),

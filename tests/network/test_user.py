@@ -48,7 +48,7 @@ def test_indices_are_counted_from_one_and_not_given_twice() -> None:
     assert [one.index for one in network.interfaces()] == [1, 3]
 
 
-@pytest.mark.parametrize("name", ["v", "vcan0", "a" * 15, "é" * 7, "%d", "...", "-"])
+@pytest.mark.parametrize("name", ["v", "vcan0", "a" * 15, "é" * 7, "...", "-"])
 def test_names_that_an_interface_can_have(name: str) -> None:
     network = UserNetwork()
     network.add_vcan(name)
@@ -56,7 +56,8 @@ def test_names_that_an_interface_can_have(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a" * 16, "é" * 8, "a b", "a\t", "a\u00a0b", "a/b", "a:b", ".", ".."]
+    "name",
+    ["", "a" * 16, "é" * 8, "a b", "a\t", "a\u00a0b", "a/b", "a:b", ".", "..", "can%d", "a\0"],
 )
 def test_names_that_it_cannot(name: str) -> None:
     network = UserNetwork()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.network.conftest import Probe
 
+    from anycan.network.core.interface import Interface
+
 DONTROUTE, CONFIRM = 0x4, 0x800
 SECOND = 1_000_000_000
 
@@ -159,6 +161,41 @@ def test_down_they_are_made_down(network: UserNetwork, probe: Callable[..., Prob
     assert one.send(can(1)) == "ENETDOWN"
     network.set_up("near")
     assert (near.up, near.carrier) == (True, False)
+
+
+def test_watchers_are_told_of_the_other_ends_carrier_too(
+    network: UserNetwork, there: UserNetwork
+) -> None:
+    network.add_vxcan("near", "far", peer_network=there)
+    told: list[tuple[str, bool, bool]] = []
+    for one in (network, there):
+        one._stack.link_watchers[
+            lambda interface, _: told.append((interface.name, interface.up, interface.carrier))
+        ] = None
+
+    def told_of(change: Callable[[str], None], name: str) -> list[tuple[str, bool, bool]]:
+        told.clear()
+        change(name)
+        return told
+
+    # First of the end itself.
+    assert told_of(there.set_down, "far") == [("far", False, False), ("near", True, False)]
+    assert told_of(network.set_down, "near") == [("near", False, False)]  # no carrier to lose
+    assert told_of(network.set_up, "near") == [("near", True, False)]
+    assert told_of(there.set_up, "far") == [("far", True, True), ("near", True, True)]
+
+
+def test_who_watches_may_remove_the_pair_when_an_end_goes_down(pair: UserNetwork) -> None:
+    told: list[tuple[str, bool]] = []
+
+    def watch(interface: Interface, present: bool) -> None:
+        told.append((interface.name, present))
+        if present and not interface.up and "near" in pair._stack.by_name:
+            pair.remove("near")
+
+    pair._stack.link_watchers[watch] = None
+    pair.set_down("far")
+    assert told[-2:] == [("far", False), ("near", False)]  # that is the last of them
 
 
 @pytest.mark.parametrize("removed", ["near", "far"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from anycan import CanState, LinkCondition
+from anycan import CanMode, CanState, LinkCondition
 from anycan.cli.doctor_finding import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN_BITRATE: Final = 0xFFFF_FFFF  # of slcan, where slcand has set it
 _USUAL_BITRATE: Final = 500_000
+_USUAL_DATA_BITRATE: Final = 2_000_000
 _MAKE_ONE: Final = "sudo ip link add dev vcan0 type vcan && sudo ip link set vcan0 up"
 _DEFAULT_QUEUE: Final = 10  # frames, of every controller
 _BETTER_QUEUE: Final = 1000
@@ -48,14 +49,10 @@ def _condition(interface: Interface, peer: str | None) -> Finding:
     described = _described(interface)
     name = shlex.quote(interface.name)
     if not interface.up:
-        if interface.kind == "can" and not interface.bitrate:
-            rate = _a_bitrate(interface)
-            return Finding(
-                interface.name,
-                Verdict.WARNING,
-                f"{described}: down, and without a bit rate; write the bus's instead of {rate}",
-                f"sudo ip link set {name} up type can bitrate {rate}",
-            )
+        if interface.kind == "can" and (
+            not interface.bitrate or (_flexible(interface) and not interface.data_bitrate)
+        ):
+            return _without_a_bitrate(interface, described)
         command = f"sudo ip link set {name} up"
         return Finding(interface.name, Verdict.WARNING, f"{described}: down", command)
     if interface.condition is LinkCondition.BUS_OFF:
@@ -72,16 +69,42 @@ def _condition(interface: Interface, peer: str | None) -> Finding:
     return Finding(interface.name, Verdict.OK, f"{described}: up")
 
 
+def _flexible(interface: Interface) -> bool:
+    return CanMode.FD in (interface.modes or CanMode(0))
+
+
+def _without_a_bitrate(interface: Interface, described: str) -> Finding:
+    """Tell which bit rate is missing. With CAN FD both are set at once, or it is turned off."""
+    rate = interface.bitrate or _a_bitrate(interface)
+    command = f"sudo ip link set {shlex.quote(interface.name)} up type can bitrate {rate}"
+    if not _flexible(interface):
+        found = f"down, and without a bit rate; write the bus's instead of {rate}"
+    else:
+        data_rate = _a_data_bitrate(interface, rate)
+        lacking, rates = "a data bit rate", str(data_rate)
+        if not interface.bitrate:
+            lacking, rates = "a bit rate and a data bit rate", f"{rate} and {data_rate}"
+        found = (
+            f"down; CAN FD is on, but without {lacking}; write the bus's instead of {rates}, or,"
+            f" on a bus of classical CAN, 'fd off' instead of 'dbitrate {data_rate} fd on'"
+        )
+        command += f" dbitrate {data_rate} fd on"
+    return Finding(interface.name, Verdict.WARNING, f"{described}: {found}", command)
+
+
 def _bus_off(interface: Interface, described: str) -> Finding:
     found = f"{described}: bus-off; look for the wiring, the bit rate and the termination"
     if interface.restart:
         text = f"{found}; it restarts by itself after {interface.restart:g} s"
         return Finding(interface.name, Verdict.WARNING, text)
+    name = shlex.quote(interface.name)
     return Finding(
         interface.name,
         Verdict.WARNING,
-        f"{found}; it does not restart by itself (restart-ms 0)",
-        f"sudo ip link set {shlex.quote(interface.name)} type can restart",
+        f"{found}; it does not restart by itself (restart-ms 0); where its driver has no way to"
+        " restart it (much of gs_usb), set it down and up",
+        f"sudo ip link set {name} type can restart"
+        f"  # or: sudo ip link set {name} down && sudo ip link set {name} up",
     )
 
 
@@ -104,6 +127,14 @@ def _a_bitrate(interface: Interface) -> int:
     if not interface.bitrates or _USUAL_BITRATE in interface.bitrates:
         return _USUAL_BITRATE
     return interface.bitrates[0]
+
+
+def _a_data_bitrate(interface: Interface, bitrate: int) -> int:
+    """Give a data bit rate that it can be set to, beside a bit rate, which is not to be above."""
+    rates = interface.data_bitrates
+    if not rates or _USUAL_DATA_BITRATE in rates:
+        return _USUAL_DATA_BITRATE
+    return next((rate for rate in rates if rate >= bitrate), rates[0])
 
 
 def _faults(interface: Interface) -> Iterator[Finding]:

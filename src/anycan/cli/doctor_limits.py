@@ -23,8 +23,8 @@ _ORDINARY_BUFFER: Final = 212_992  # what Linux has for both directions
 _FILES: Final = 1024
 _PDU_SIZE_SINCE: Final = (6, 3)
 _SHELL: Final = (
-    'sudo setpriv --reuid="$USER" --init-groups --inh-caps=+net_admin --ambient-caps=+net_admin'
-    ' "$SHELL"'
+    'sudo setpriv --reuid="$USER" --regid="$(id -g)" --init-groups --inh-caps=+net_admin'
+    ' --ambient-caps=+net_admin env HOME="$HOME" PATH="$PATH" "$SHELL"'
 )
 
 

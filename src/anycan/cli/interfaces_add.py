@@ -22,7 +22,7 @@ async def add(
     kind: Literal["vcan", "vxcan"] | None = None,
     peer: str | None = None,
     namespace: str | None = None,
-    mtu: Mtu = 72,
+    mtu: Mtu | None = None,
     down: bool = False,
     exist_ok: bool = False,
     network: NetworkOption = None,
@@ -41,7 +41,8 @@ async def add(
         mtu: The bytes of the greatest frame: 16 (classical CAN), 72 (CAN FD too), the default, or
             76 to 2060 (CAN XL too).
         down: Leave it down.
-        exist_ok: If there is a vcan of that name, leave it, but for --mtu and --down.
+        exist_ok: If there is a vcan of that name, take that: it is brought up unless --down, given
+            the MTU if --mtu names one, and otherwise left as it is.
         network: Where to make it.
     """
     kind = kind or ("vcan" if peer is None else "vxcan")
@@ -50,7 +51,7 @@ async def add(
         if peer is None:
             made = await create_vcan(name, mtu=mtu, up=not down, exist_ok=exist_ok, network=network)
         else:
-            made = await _make_pair(name, peer, namespace, mtu, up=not down, network=network)
+            made = await _make_pair(name, peer, namespace, mtu or 72, up=not down, network=network)
     except CanError:
         raise
     except ValueError as error:  # no interface can be called that

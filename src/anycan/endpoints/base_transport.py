@@ -207,7 +207,8 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
     def _describe(self, whom: str) -> str:
         """Give the transport's text form."""
         state = " closed" if self._closed else " closing" if self._closing else ""
-        return f"<{type(self).__name__} {whom}{state}>"
+        name = type(self).__name__.removeprefix("Waiting")  # users know it by its public name
+        return f"<{name} {whom}{state}>"
 
     # The water marks
 

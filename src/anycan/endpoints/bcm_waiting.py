@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from anycan.endpoints.bcm_operations import Operations, key_of
-from anycan.endpoints.link_gate import LINK_LOSS, LinkGate
+from anycan.endpoints.link_gate import LINK_LOSS, LinkGate, weak_renewal, weakly
 from anycan.endpoints.link_values import resolve_policy
 from anycan.exceptions import CanOSError
 from anycan.sockets.closing import finish_in_background
@@ -59,10 +59,16 @@ class WaitingOperations(Operations):
         self._lost = False  # the socket is not connected
         self._going_on = False
         self._gate = LinkGate(
-            socket.network, interface, policy, on_gap, renew=self._renew, index=socket.index
+            socket.network,
+            interface,
+            policy,
+            on_gap,
+            renew=weak_renewal(self._renew),
+            index=socket.index,
         )
-        self._gate.on_open = self._go_on
-        self._gate.on_end = self._end
+        # None of these keeps what nobody closed alive, so that it is found out.
+        self._gate.on_open = weakly(self._go_on)
+        self._gate.on_end = weakly(self._end)
 
     # What is asked for
 

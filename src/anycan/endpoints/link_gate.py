@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
@@ -61,6 +62,7 @@ class LinkGate:
     Attributes:
         gap: The gap that there is now; None: the link can be used.
         gaps: How many there have been, with this one.
+        turn: Who sends through the gate, one after the other.
         on_open: Called when a gap has ended.
         on_renewed: Called when ``renew`` has bound the socket, and so taken its error: the loop may
             have ceased to poll it.
@@ -93,6 +95,7 @@ class LinkGate:
         self._bound = index
         self._condition = LinkCondition.UP
         self._opened: anyio.Event | None = None
+        self.turn = anyio.Lock()
         self._ended = False
         self._restarter: Restarter | None = None
         self._retry: Background | None = None
@@ -107,13 +110,15 @@ class LinkGate:
             return
         interface = event.interface
         renamed = isinstance(event, InterfaceChanged) and event.before.name == self.interface
-        if interface.name == self.interface or interface.index == self._bound or renamed:
+        named = self.interface == interface.name or self.interface in interface.other_names
+        if named or interface.index == self._bound or renamed:
             self._evaluate()
 
     def monitor_ended(self) -> None:
         """Take note that the network is closed."""
         if not self._ended:
             self._ended = True
+            self.gap = None
             self.on_end()
             self._wake()
 
@@ -208,7 +213,8 @@ class LinkGate:
         delays, monitor = self._policy.restart, self._monitor
         if delays is not None and monitor is not None and self._restarter is None:
             healthy = self._policy.healthy
-            self._restarter = keep_restarting(monitor, self.interface, delays, healthy)
+            name, index = self.interface, self._bound
+            self._restarter = keep_restarting(monitor, name, delays, healthy, index)
 
     def _open(self) -> None:
         gap, self.gap = self.gap, None
@@ -269,5 +275,18 @@ def weakly(method: Callable[[], object]) -> Callable[[], object]:
     def call() -> object:
         found = reference()
         return None if found is None else found()
+
+    return call
+
+
+def weak_renewal(method: Callable[[], int]) -> Callable[[], int]:
+    """Give what calls a method that binds a socket again, and does not keep its object alive."""
+    reference = WeakMethod(method)
+
+    def call() -> int:
+        found = reference()
+        if found is None:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return found()
 
     return call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anycan.endpoints.link_gate import LinkGate
+from anycan.endpoints.link_gate import LinkGate, weak_renewal, weakly
 from anycan.exceptions import UnknownInterfaceError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class LinkGates:
         self._policy = policy
         self._on_gap = on_gap
         self._by_name: dict[str, LinkGate] = {}
+        self._names: dict[int, str] = {}
         self.bound: LinkGate | None = None
         self.on_open: Callable[[], object] = bool
         if socket.interface is not None:
@@ -43,13 +44,13 @@ class LinkGates:
                 socket.interface,
                 policy,
                 on_gap,
-                renew=socket.rebind,
+                renew=weak_renewal(socket.rebind),
                 index=socket.index,
             )
             self._add(socket.interface, self.bound)
 
     def _add(self, interface: str, gate: LinkGate) -> None:
-        gate.on_open = self._opened
+        gate.on_open = weakly(self._opened)
         self._by_name[interface] = gate
 
     def _opened(self) -> None:
@@ -80,7 +81,11 @@ class LinkGates:
                 return self.bound
             interface = getattr(frame, "interface", None)
         if isinstance(interface, int):
-            interface = self._socket.network.interface_name(interface)
+            name = self._socket.network.interface_name(interface)
+            # One that is gone is known by its index still, if it has been sent to.
+            interface = (
+                self._names.setdefault(interface, name) if name else self._names.get(interface)
+            )
         if interface is None:
             return None
         gate = self._by_name.get(interface)

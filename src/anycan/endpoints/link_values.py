@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
@@ -18,7 +19,8 @@ class LinkWait:
     """``on_link_loss="wait"`` with its particulars: wait for a link that is lost, and go on.
 
     A link is lost when its interface goes down, when it vanishes (an adapter that is unplugged, a
-    vcan that is deleted), and when its controller is bus-off.
+    vcan that is deleted), when its controller is bus-off, and when it has no carrier (the other end
+    of a vxcan is down).
 
     Attributes:
         restart: Restart the controller after bus-off, where it does not do so by itself
@@ -65,8 +67,8 @@ class LinkGap:
 
     Attributes:
         interface: The interface's name.
-        condition: Why: ``DOWN``, ``BUS_OFF`` or ``REMOVED``; once it has ended, the worst of what
-            there was, in this order.
+        condition: Why: ``NO_CARRIER``, ``DOWN``, ``BUS_OFF`` or ``REMOVED``; once it has ended,
+            the worst of what there was, in this order.
         began_ns: When it was noticed, in nanoseconds since the epoch.
         ended_ns: When the endpoint was able to go on; None: it has not ended.
 
@@ -87,7 +89,13 @@ class LinkGap:
         return None if self.ended_ns is None else (self.ended_ns - self.began_ns) / 1e9
 
 
-_ORDER = (LinkCondition.UP, LinkCondition.DOWN, LinkCondition.BUS_OFF, LinkCondition.REMOVED)
+_ORDER = (
+    LinkCondition.UP,
+    LinkCondition.NO_CARRIER,
+    LinkCondition.DOWN,
+    LinkCondition.BUS_OFF,
+    LinkCondition.REMOVED,
+)
 
 
 def worse(one: LinkCondition, other: LinkCondition) -> LinkCondition:
@@ -102,7 +110,10 @@ def resolve_policy(
 
     Raises:
         ValueError: It is none of what there is, or ``on_gap`` would never be called.
+        TypeError: ``on_gap`` is a coroutine function.
     """
+    if iscoroutinefunction(on_gap):
+        raise TypeError("on_gap= is called in the middle of things, and is no coroutine function")
     match on_link_loss:
         case LinkWait():
             return on_link_loss

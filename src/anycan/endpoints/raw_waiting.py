@@ -42,7 +42,7 @@ class WaitingRawEndpoint(RawEndpoint):
             # None of these keeps the endpoint alive, so that one that nobody closed is found out.
             self._inbox.absorb = bound.noticed
             bound.on_renewed = self._inbox.renew
-            bound.on_end = partial(self._inbox.tell, interface_removed(socket.interface))
+            bound.on_end = partial(_tell, socket, interface_removed(socket.interface))
 
     @property
     def gap(self) -> LinkGap | None:
@@ -56,7 +56,7 @@ class WaitingRawEndpoint(RawEndpoint):
         gate = None if self._closed else self._gates.for_frame(frames[0], interface)
         if gate is None:
             return super()._try_send(frames, interface)
-        if gate.gap is not None and not gate.ended:
+        if gate.gap is not None or gate.turn.locked():
             return 0
         try:
             return super()._try_send(frames, interface)
@@ -66,29 +66,27 @@ class WaitingRawEndpoint(RawEndpoint):
             return 0
 
     async def _send_waiting(self, frames: Sequence[AnyFrame], interface: str | int | None) -> int:
-        async with self._send_lock:
-            pacer = Pacer()
+        gate = None if self._closed else self._gates.for_frame(frames[0], interface)
+        if gate is None:
+            return await super()._send_waiting(frames, interface)
+        pacer = Pacer()
+        async with gate.turn:  # so that the order of the calls is kept at this gate
             while True:
-                if self._closed:
-                    raise anyio.ClosedResourceError
-                gate = self._gates.for_frame(frames[0], interface)
-                if gate is not None:
-                    await gate.wait()
+                await gate.wait()  # while others send to other interfaces
+                async with self._send_lock:
                     if self._closed:
                         raise anyio.ClosedResourceError
-                try:
-                    return self._socket.send(frames, interface)
-                except BlockingIOError as error:
-                    paced = error.errno == errno.ENOBUFS
-                except CanOSError as error:
-                    if gate is None or not gate.noticed(error):
-                        raise
-                    # Where the gate knows of no loss, the kernel is about to tell of it.
-                    paced = gate.gap is None
-                if paced:
+                    try:
+                        return self._socket.send(frames, interface)
+                    except BlockingIOError as error:
+                        if error.errno != errno.ENOBUFS:
+                            await self._inbox.wait_writable()
+                            continue
+                    except CanOSError as error:
+                        if not gate.noticed(error):
+                            raise
+                if gate.gap is None:  # the queue is full, or the kernel is about to tell of a loss
                     await anyio.sleep(pacer.delay())
-                elif gate is None or gate.gap is None:
-                    await self._inbox.wait_writable()
 
     def _close(self) -> None:
         self._gates.close()
@@ -98,3 +96,8 @@ class WaitingRawEndpoint(RawEndpoint):
         if not getattr(self, "_closed", True) and hasattr(self, "_gates"):
             self._gates.close()
         super().__del__()
+
+
+def _tell(socket: RawSocket, error: CanOSError) -> None:
+    """Tell whoever reads the socket: the endpoint, or a router that it has been lent to."""
+    socket.on_pending_error(error)

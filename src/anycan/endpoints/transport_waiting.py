@@ -81,6 +81,26 @@ class WaitingRawTransport(RawTransport):
             self._try_later()
         return True
 
+    def send(self, frame: AnyFrame, interface: str | int | None = None) -> None:
+        """Send a frame, now or as soon as there is room and its link is there; it never waits."""
+        super().send(frame, interface)
+        if self._outgoing and self._retry is None and not self._is_held(*self._outgoing[-1]):
+            self._go_on()  # what is held before it is for other interfaces
+
+    def _flush(self) -> None:
+        self._retry = None
+        outgoing = list(self._outgoing)
+        held = [self._is_held(*entry) for entry in outgoing]
+        if any(held) and not all(held):  # what can be sent comes first; each interface's in order
+            self._outgoing.clear()
+            for wanted in (False, True):
+                self._outgoing += (
+                    entry
+                    for entry, is_held in zip(outgoing, held, strict=True)
+                    if is_held is wanted
+                )
+        super()._flush()
+
     def _go_on(self) -> None:
         """Send what has waited for a link that is back."""
         if self._outgoing and not self._closed:

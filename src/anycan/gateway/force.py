@@ -32,6 +32,7 @@ from anycan.gateway.plan import (
 from anycan.gateway.presence import Presence, claim
 from anycan.gateway.rule_set import RuleSet
 from anycan.gateway.statistics import GatewayStatistics
+from anycan.gateway.user_wires import edges_of_wires
 from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.netlink import NetlinkSocket
 
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 
     from anycan.gateway.links import GatewayLinks
     from anycan.gateway.outlet import Outlet
+    from anycan.gateway.plan import PortKey
     from anycan.gateway.rule import Rule
+    from anycan.network.base import Network
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
 _LOOK_AGAIN: Final = 0.1  # seconds between two looks whether an interface has come back
@@ -224,6 +227,8 @@ class Force:
         others: list[Edge] = []
         if self._check_others:
             others = [edge for force in _running if force is not self for edge in force.edges()]
+            networks = [network for choice in choices for network, _ in choice.planned.ports]
+            others += edges_of_wires([*networks, *_networks_of(_running - {self})])
             if self._presence is not None:
                 netlink = None if self._kernel is None else self._kernel.netlink
                 others += await to_thread.run_sync(other_edges, self._presence.tag, netlink)
@@ -248,6 +253,11 @@ class Force:
                 f"gateway {self._name!r}, rule {choice.planned.name!r}",
             )
         ]
+
+    def ports(self) -> list[PortKey]:
+        """Give the interfaces that this process forwards between."""
+        choices = (*self._set.choices, *self._intended)
+        return [key for choice in choices for key in choice.planned.ports]
 
     # Tasks
 
@@ -353,6 +363,11 @@ class Force:
                 path = f"by this process, since {choice.reason}"
             lines.append(f"{choice.planned.name}: {path}")
         return "\n".join(lines)
+
+
+def _networks_of(forces: Iterable[Force]) -> list[Network]:
+    """Give the networks that others in this process forward on."""
+    return [network for force in forces for network, _ in force.ports()]
 
 
 async def _run_in(scope: anyio.CancelScope, run: Callable[[], object]) -> None:

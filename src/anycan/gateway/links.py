@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from anycan.endpoints.link_gate import LinkGate
 from anycan.exceptions import CanOSError
+from anycan.gateway.reasons import DropReason
 from anycan.interfaces.values import LinkCondition
 from anycan.sockets.errors import interface_down, interface_removed
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from anycan.gateway.port import Port
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
+_LOSSES: Final = frozenset({LinkCondition.DOWN, LinkCondition.REMOVED})  # which sockets are told
 
 
 class GatewayLinks:
@@ -55,6 +57,7 @@ class GatewayLinks:
         wanted = dict.fromkeys(keys)
         for key in self._gates.keys() - wanted.keys():
             self._gates.pop(key).close()
+            self._there.discard(key)
         for key in wanted:
             if key not in self._gates:
                 self._add(key)
@@ -70,8 +73,9 @@ class GatewayLinks:
             return
         if gate.gap is None:
             self._there.add(key)
-        elif gate.gap.condition is LinkCondition.BUS_OFF:
-            self._shut(key, LinkCondition.BUS_OFF)
+        elif gate.gap.condition not in _LOSSES:
+            self._there.add(key)
+            self._shut(key, gate.gap.condition)
         gate.on_open = partial(self._opened, key)
         gate.on_shut = partial(self._shut, key)
         self._gates[key] = gate
@@ -84,7 +88,7 @@ class GatewayLinks:
 
     def _shut(self, key: PortKey, condition: LinkCondition) -> None:
         port = self._ports.get(key)
-        is_loss = condition is not LinkCondition.BUS_OFF and key in self._there
+        is_loss = condition in _LOSSES and key in self._there
         if self._on_loss is not None and is_loss:
             network, interface = key
             is_down = condition is LinkCondition.DOWN
@@ -99,7 +103,9 @@ class GatewayLinks:
                 case LinkCondition.DOWN:
                     port.go_down()
                 case LinkCondition.BUS_OFF:
-                    port.go_off()
+                    port.go_off(DropReason.BUS_OFF)
+                case LinkCondition.NO_CARRIER:
+                    port.go_off(DropReason.INTERFACE_DOWN)
 
     def close(self) -> None:
         """Follow no link any more."""

@@ -59,7 +59,8 @@ class Port:
         interface: Its name.
         name: What to call it: with its network, where this is not the kernel.
         socket: Its socket; None: the interface is not there.
-        is_off: Its controller is bus-off: the kernel would take frames, and drop them.
+        off: Why the system would take frames and lose them, as of a controller that is bus-off;
+            None: it would not.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Port:
         self.name = interface if is_kernel else f"{interface}@{network.name}"
         self.socket: ForwardingSocket | None = None
         self._state: Literal["up", "down", "gone"] = "gone"
-        self.is_off = False
+        self.off: DropReason | None = None
         self._dispatch = Dispatch(self._filter_failed)
         self._wanted: dict[Taker, Filter] = {}
         self._pump: AsyncioPump | TrioPump | None = None
@@ -200,7 +201,7 @@ class Port:
 
     def lose(self) -> None:
         """Take note that the interface is gone."""
-        self.is_off = False
+        self.off = None
         if self.socket is not None:
             _LOGGER.warning(
                 "%s: the interface is gone; forwarding to and from it goes on when it is back",
@@ -213,7 +214,7 @@ class Port:
 
     def go_down(self) -> None:
         """Take note that the interface is down."""
-        self.is_off = False
+        self.off = None
         if self._state == "up":
             self._state = "down"
             self._down_ns = time.time_ns()
@@ -227,19 +228,20 @@ class Port:
                 remedy,
             )
 
-    def go_off(self) -> None:
-        """Take note that the controller is bus-off."""
-        if not self.is_off:
-            self.is_off = True
+    def go_off(self, reason: DropReason) -> None:
+        """Take note that frames would be taken, and lost: by a controller that is bus-off, say."""
+        if self.off is None:
             self._gaps += 1
             _LOGGER.warning(
-                "%s: the controller is bus-off; frames to it are dropped until it is restarted",
+                "%s: %s; frames to it are dropped until that has ended",
                 self.name,
+                "it is bus-off" if reason is DropReason.BUS_OFF else "it has no carrier",
             )
+        self.off = reason
 
     def link_up(self) -> None:
         """Take note that the link is up, or back, as events tell."""
-        self.is_off = False
+        self.off = None
         self.settle()
         self.come_up()
 
@@ -432,7 +434,7 @@ class Port:
             overflowed += socket.dropped
         return PortStatistics(
             interface=self.name,
-            state="bus-off" if self.is_off and self._state == "up" else self._state,
+            state="bus-off" if self.off is not None and self._state == "up" else self._state,
             received=received,
             not_taken=self._not_taken,
             overflowed=overflowed,

@@ -40,12 +40,12 @@ class PortWay:
     def fd(self) -> int:
         """The descriptor to poll; -1: there is none, or nothing can be sent by it."""
         socket = self._socket
-        return -1 if socket is None or self._port.is_off else socket.fd
+        return -1 if socket is None or self._port.off else socket.fd
 
     @property
     def absence(self) -> DropReason:
         """Why there is no descriptor."""
-        return DropReason.BUS_OFF if self._port.is_off else DropReason.INTERFACE_GONE
+        return self._port.off or DropReason.INTERFACE_GONE
 
     def put(self, payloads: Sequence[bytes]) -> int:
         """Send payloads; give how many were taken."""

@@ -95,7 +95,7 @@ async def get_interface(interface: str | int, *, network: Network | str | None =
 async def create_vcan(
     name: str | None = None,
     *,
-    mtu: int = CANFD_MTU,
+    mtu: int | None = None,
     up: bool = True,
     exist_ok: bool = False,
     network: Network | str | None = None,
@@ -106,10 +106,10 @@ async def create_vcan(
 
     Args:
         name: 1 to 15 characters; None: the first of *vcan0*, *vcan1* and so on that is free.
-        mtu: 16 (classical CAN), 72 (CAN FD too) or 76 to 2060 (CAN XL too).
+        mtu: 16 (classical CAN), 72 (CAN FD too) or 76 to 2060 (CAN XL too); None: 72.
         up: Bring it up at once.
-        exist_ok: If there is a vcan of that name, leave it, but for ``mtu`` and ``up``, which it is
-            given.
+        exist_ok: If there is a vcan of that name, take that: it is brought up if it is down and
+            ``up`` says so, and given the ``mtu`` if one is named, and otherwise left as it is.
         network: Where; None: what ``ANYCAN_NETWORK`` names, else the kernel.
 
     Returns:
@@ -136,16 +136,19 @@ async def create_vcan(
     return await _ask(network, partial(_create_vcan, name, mtu, up, exist_ok))
 
 
-def _create_vcan(name: str | None, mtu: int, up: bool, exist_ok: bool, links: Links) -> Interface:
-    check_mtu("a vcan" if name is None else name, mtu)
+def _create_vcan(
+    name: str | None, mtu: int | None, up: bool, exist_ok: bool, links: Links
+) -> Interface:
+    wanted = CANFD_MTU if mtu is None else mtu
+    check_mtu("a vcan" if name is None else name, wanted)
     number = 0
     while True:
         try:
-            return links.create_vcan(f"vcan{number}" if name is None else name, mtu, up=up)
+            return links.create_vcan(f"vcan{number}" if name is None else name, wanted, up=up)
         except InterfaceExistsError:
             if name is not None:
                 if exist_ok and links.get(name).kind == "vcan":
-                    return links.configure(name, Settings(mtu=mtu, up=up))
+                    return links.configure(name, Settings(mtu=mtu, up=up or None))
                 raise
         number += 1
 
@@ -162,7 +165,8 @@ async def create_vxcan(
     """Make a pair of virtual CAN interfaces: what one end sends, the other receives.
 
     With the other end in another network namespace it is a cable into a container. On the kernel
-    it needs ``CAP_NET_ADMIN``, in both namespaces.
+    it needs ``CAP_NET_ADMIN``, in both namespaces, and to bring up an end in another one also
+    ``CAP_SYS_ADMIN``.
 
     Args:
         name: The near end's name.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from anycan.exceptions import CanOSError, ConfigurationError
 from anycan.interfaces.links import no_bit_rate
-from anycan.interfaces.settings import again
+from anycan.interfaces.settings import as_it_is
 from anycan.wire.netlink_can import CanMode, CanParameters
 from anycan.wire.netlink_link import Link, LinkFlag, LinkInfo
 from anycan.wire.netlink_requests import change_link, set_down
@@ -37,9 +37,6 @@ def carry_out(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None
         CanOSError: The kernel refused it for another reason.
     """
     index = before.index
-    must_rest = intended.down_first or (before.up and not intended.up)
-    if must_rest:
-        netlink.request(set_down(index))
     flags = LinkFlag.UP if intended.up else 0
     info = None if intended.parameters is None else LinkInfo("can", intended.parameters)
     link = Link(
@@ -50,9 +47,12 @@ def carry_out(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None
         queue_length=intended.queue_length,
         info=info,
     )
+    request = change_link(link)
+    if intended.down_first or (before.up and not intended.up):
+        netlink.request(set_down(index))
     try:
         if intended.changes or intended.up:
-            netlink.request(change_link(link))
+            netlink.request(request)
     except CanOSError as error:
         _put_back(netlink, before, intended)
         if error.errno in {errno.EINVAL, errno.EOPNOTSUPP, errno.ERANGE, errno.EDOM}:
@@ -92,8 +92,8 @@ def _put_back(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None
 
 def former(before: Interface, changed: CanParameters) -> CanParameters:
     """Give what a controller was set to, of all that was to be changed, as the kernel takes it."""
-    timing = again(before.bit_timing)
-    data_timing = again(before.data_bit_timing)
+    timing = as_it_is(before, "")
+    data_timing = as_it_is(before, "data_")
     modes, delay = changed.modes, None
     flexible = False
     if modes is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from anycan.exceptions import (
 from anycan.interfaces.from_link import driver_of, interface_of, is_can
 from anycan.interfaces.kernel_changes import carry_out
 from anycan.interfaces.links import (
-    check_name,
+    cannot_begin,
     check_restart,
     exists,
     no_bit_rate,
@@ -24,9 +25,11 @@ from anycan.interfaces.links import (
 )
 from anycan.interfaces.namespaces import netlink_in, opened_namespace
 from anycan.interfaces.settings import plan
+from anycan.network.user_interface import check_name
 from anycan.sockets.errors import unknown_interface
 from anycan.sockets.kernel import kernel
 from anycan.sockets.netlink import NetlinkSocket
+from anycan.wire.netlink_attributes import MalformedMessageError
 from anycan.wire.netlink_can import CanParameters
 from anycan.wire.netlink_link import Link, LinkFlag, LinkInfo
 from anycan.wire.netlink_requests import (
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
     from anycan.wire.netlink import NetlinkMessage
 
 _GREATEST_INDEX: Final = 0x7FFFFFFF  # linux/rtnetlink.h: struct ifinfomsg
+
+_LOGGER: Final = logging.getLogger("anycan.interfaces")
 
 
 class KernelLinks:
@@ -121,9 +126,9 @@ class KernelLinks:
                 with _about(found):
                     netlink.request(set_up(found.index))
             except CanOSError as error:
-                lacking = found.kind == "can" and found.bit_timing is None
-                if error.errno == errno.EINVAL and lacking:
-                    raise no_bit_rate(found) from None
+                if error.errno == errno.EINVAL and found.kind == "can":
+                    lacking = found.bit_timing is None
+                    raise (no_bit_rate(found) if lacking else cannot_begin(found, error)) from None
                 raise
 
     def set_down(self, interface: str | int) -> None:
@@ -154,9 +159,18 @@ class KernelLinks:
 
 def list_links(netlink: NetlinkSocket) -> list[Interface]:
     """Give all CAN interfaces, in the order of their indices."""
-    links = [Link.unpack(answer.payload) for answer in netlink.request(dump_links())]
+    links = filter(None, map(_unpacked, netlink.request(dump_links())))
     found = [value_of(link) for link in links if is_can(link)]
     return sorted(found, key=lambda interface: interface.index)
+
+
+def _unpacked(answer: NetlinkMessage) -> Link | None:
+    """Give what the kernel tells of an interface; None, with a warning: it is odd."""
+    try:
+        return Link.unpack(answer.payload)
+    except MalformedMessageError as error:
+        _LOGGER.warning("an interface is passed over: %s", error)
+        return None
 
 
 def value_of(link: Link) -> Interface:
@@ -174,7 +188,10 @@ def _get(netlink: NetlinkSocket, interface: str | int) -> Interface:
     except UnknownInterfaceError:
         name = interface if isinstance(interface, str) else None
         raise unknown_interface(name or f"of index {index}", name) from None
-    link = Link.unpack(answer.payload)
+    link = _unpacked(answer)
+    if link is None:
+        text = f"what the kernel tells of interface {interface} makes no sense"
+        raise CanOSError(errno.EBADMSG, text)
     if not is_can(link):
         raise NotACanInterfaceError(errno.ENODEV, f"{link.name} is no CAN interface", link.name)
     return value_of(link)

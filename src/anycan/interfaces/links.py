@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from anycan.exceptions import ConfigurationError, InterfaceError, InterfaceExistsError
 from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MIN_MTU, CANXL_MTU
-from anycan.wire.netlink_can import CanState
+from anycan.wire.netlink_can import CanMode, CanState
 
 if TYPE_CHECKING:
     from anycan.interfaces.settings import Settings
     from anycan.interfaces.values import Interface
     from anycan.network.base import Network
-
-LONGEST_NAME: Final = 15  # linux/if.h: IFNAMSIZ, less the null character
 
 
 class Links(Protocol):
@@ -76,22 +74,6 @@ class Links(Protocol):
         ...
 
 
-def check_name(name: str) -> None:
-    """See to it that an interface can be called that.
-
-    Raises:
-        ValueError: It cannot.
-
-    Source: ``net/core/dev.c``, ``dev_valid_name``.
-    """
-    forbidden = any(one in "/:%\0" or one.isspace() for one in name)
-    if not name or len(name.encode()) > LONGEST_NAME or name in {".", ".."} or forbidden:
-        raise ValueError(
-            f"no interface can be called {name!r}: 1 to {LONGEST_NAME} characters, no space, '/',"
-            " ':' or '%'"
-        )
-
-
 def check_mtu(name: str, mtu: int) -> None:
     """See to it that a CAN interface can have an MTU; on making one the kernel takes any.
 
@@ -130,6 +112,18 @@ def no_bit_rate(interface: Interface) -> InterfaceError:
         f" bitrate=500_000, up=True), or ip link set {name} type can bitrate 500000)",
         name,
     )
+
+
+def cannot_begin(interface: Interface, error: OSError) -> InterfaceError:
+    """Make the error for an interface whose device does not begin to work."""
+    name = interface.name
+    reason = error.strerror
+    if interface.data_bit_timing is None and CanMode.FD in (interface.modes or CanMode(0)):
+        reason = (
+            "CAN FD is on, and it has no data bit rate yet: set it"
+            f" (configure_interface({name!r}, data_bitrate=2_000_000, up=True)), or turn CAN FD off"
+        )
+    return InterfaceError(error.errno or 0, f"{name} does not come up: {reason}", name)
 
 
 def check_restart(interface: Interface) -> None:

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.exceptions import CanOSError, InterfaceRemovedError, ProtocolUnavailableError
 from anycan.frame import ErrorFrame
-from anycan.interfaces.events import EventsLost
+from anycan.interfaces.events import EventsLost, InterfaceChanged
 from anycan.interfaces.kernel_feed import KernelLinkFeed
 from anycan.interfaces.tracker import ERROR_CLASSES, LinkTracker
 from anycan.interfaces.user_feed import UserLinkFeed
@@ -64,6 +65,8 @@ class LinkMonitor:
         self.network = network
         self.tracker = LinkTracker()
         self._key = key
+        self._to_tell: deque[InterfaceEvent | EventsLost] = deque()
+        self._is_telling = False
         self._listeners: dict[LinkListener, None] = {}
         self._feed: UserLinkFeed | KernelLinkFeed
         # A user network tells at once of its controllers' states; the kernel by error frames first.
@@ -75,7 +78,7 @@ class LinkMonitor:
         self._errors: _ErrorReader | None = None
         try:
             self._errors = _ErrorReader(network, self)
-        except CanOSError as error:  # it has no raw sockets: then there are no error frames
+        except ProtocolUnavailableError as error:  # then there are no error frames
             _LOGGER.debug("error frames are not heard: %s", error.strerror)
         except BaseException:
             self._feed.close()
@@ -122,8 +125,9 @@ class LinkMonitor:
     def take_error(self, frame: ErrorFrame) -> None:
         """Take note of what a controller tells."""
         known = self.tracker.by_name(frame.interface or "")
-        if known is not None and known.kind == "can" and (self._tells_states or frame.local):
-            return  # it is older than what has been told, or a program on this host made it up
+        has_bus = known is not None and known.kind not in {"vcan", "vxcan"}
+        if has_bus and (self._tells_states or frame.local):
+            return  # it is older than what has been told, or a program here made it up
         self.tell(self.tracker.take_error(frame, self.now_ns()))
 
     def now_ns(self) -> int:
@@ -131,9 +135,25 @@ class LinkMonitor:
         return time.time_ns()
 
     def tell(self, events: Iterable[InterfaceEvent | EventsLost]) -> None:
-        """Tell those who listen."""
-        for event in events:
-            for listener in list(self._listeners):
+        """Tell those who listen: each event to all, before the next one.
+
+        What happens because of an event, as when somebody sets a link up again, is told behind it.
+        """
+        self._to_tell += events
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._to_tell:
+                self._tell(self._to_tell.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, event: InterfaceEvent | EventsLost) -> None:
+        if isinstance(event, InterfaceChanged) and "name" in event.changed and self._errors:
+            self._errors.forget_names()
+        for listener in list(self._listeners):
+            if listener in self._listeners:  # another one may have ended it
                 listener.link_event(event)
 
     def end(self) -> None:
@@ -180,6 +200,10 @@ class _ErrorReader:
                     self._monitor.take_error(frame)
         return True
 
+    def forget_names(self) -> None:
+        """Ask for the names of interfaces anew: one has another name."""
+        self._socket.forget_names()
+
     def close(self) -> None:
         self._pump.close()
         finish_in_background(self._socket.close())
@@ -199,6 +223,8 @@ def attach_monitor(network: Network, listener: LinkListener) -> LinkMonitor:
     monitor = _monitors.get(key)
     if monitor is None:
         monitor = _monitors[key] = LinkMonitor(network, key)
+    else:
+        monitor.catch_up()  # so that what lies unread is no news to this one
     monitor.add(listener)
     return monitor
 

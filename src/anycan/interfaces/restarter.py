@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from anycan.exceptions import CanError, CanOSError, CanPermissionError
+from anycan.exceptions import CanError, CanOSError, CanPermissionError, UnknownInterfaceError
 from anycan.interfaces.events import InterfaceEvent, InterfaceStateChanged
 from anycan.interfaces.functions import restart_interface, set_down, set_up
 from anycan.interfaces.values import LinkCondition
@@ -17,6 +17,7 @@ from anycan.sockets.background import start_background
 if TYPE_CHECKING:
     from anycan.interfaces.events import EventsLost
     from anycan.interfaces.monitor import LinkMonitor
+    from anycan.interfaces.values import Interface
     from anycan.sockets.background import Background
 
 _LOGGER: Final = logging.getLogger("anycan.interfaces")
@@ -31,19 +32,28 @@ class Restarter:
         interface: Its name.
         delays: Seconds before the first attempt, and before later ones at most.
         healthy: So many seconds without bus-off, and the delays begin anew.
+        index: Its index, where it is known; it may have another name by now.
     """
 
     def __init__(
-        self, monitor: LinkMonitor, interface: str, delays: tuple[float, float], healthy: float
+        self,
+        monitor: LinkMonitor,
+        interface: str,
+        delays: tuple[float, float],
+        healthy: float,
+        index: int = 0,
     ) -> None:
         self._monitor = monitor
+        self._key = monitor, interface
         self._interface = interface
         self._first, self._greatest = delays
         self._healthy = healthy
         self._delay = self._first
         self._users = 0
+        self._index = index
         self._task: Background | None = None
         self._told = False
+        self._is_down = False  # since this has set it down, and not yet up again
         self._healthy_since: float | None = None
         monitor.add(self)
 
@@ -56,14 +66,14 @@ class Restarter:
         """Take note of one who wants it no more; without any it ends."""
         self._users -= 1
         if not self._users:
-            _restarters.pop((self._monitor, self._interface), None)
+            _restarters.pop(self._key, None)
             if self._task is not None:
                 self._task.cancel()
             self._monitor.remove(self)
 
     def link_event(self, event: InterfaceEvent | EventsLost) -> None:
         """Take note of what has happened to a link."""
-        if isinstance(event, InterfaceStateChanged) and event.interface.name == self._interface:
+        if isinstance(event, InterfaceStateChanged):
             self._look()
 
     def monitor_ended(self) -> None:
@@ -73,22 +83,30 @@ class Restarter:
 
     def _is_off(self) -> bool:
         """Tell whether the controller is bus-off, and does not restart by itself."""
-        interface = self._monitor.tracker.by_name(self._interface)
+        interface = self._there()
         if interface is None or interface.restart:
             return False
         return interface.condition is LinkCondition.BUS_OFF
 
+    def _there(self) -> Interface | None:
+        """Give the interface, which may have another name by now."""
+        tracker = self._monitor.tracker
+        found = tracker.known.get(self._index) or tracker.by_name(self._interface)
+        if found is not None:
+            self._index, self._interface = found.index, found.name
+        return found
+
     def _look(self) -> None:
-        if self._is_off() and (self._task is None or self._task.done):
+        if self._users and self._is_off() and (self._task is None or self._task.done):
             self._task = start_background(self._restart)
 
     async def _restart(self) -> None:
         since, self._healthy_since = self._healthy_since, None
         if since is not None and anyio.current_time() - since >= self._healthy:
             self._delay = self._first
-        while self._is_off():
+        while (self._users and self._is_off()) or self._is_down:
             await anyio.sleep(self._delay)
-            if not self._is_off():
+            if not (self._is_off() or self._is_down):
                 break
             self._delay = min(2 * self._delay, self._greatest)
             try:
@@ -104,12 +122,25 @@ class Restarter:
         """Restart the controller or, where its driver cannot do that, set it down and up."""
         network = self._monitor.network
         try:
-            await restart_interface(self._interface, network=network)
+            if not self._is_down:
+                await restart_interface(self._interface, network=network)
+                return
         except CanOSError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
-            await set_down(self._interface, network=network)
+        with anyio.CancelScope(shield=True):  # whoever ends this does not leave it down
+            await self._set_anew()
+
+    async def _set_anew(self) -> None:
+        network = self._monitor.network
+        try:
+            if not self._is_down:
+                await set_down(self._interface, network=network)
+                self._is_down = True
             await set_up(self._interface, network=network)
+        except UnknownInterfaceError:
+            pass  # whoever makes it anew sets it up
+        self._is_down = False
 
     def _tell(self, error: CanError) -> None:
         """Say why it cannot be restarted; once, lest it fill the log."""
@@ -125,7 +156,11 @@ class Restarter:
 
 
 def keep_restarting(
-    monitor: LinkMonitor, interface: str, delays: tuple[float, float], healthy: float
+    monitor: LinkMonitor,
+    interface: str,
+    delays: tuple[float, float],
+    healthy: float,
+    index: int = 0,
 ) -> Restarter:
     """Restart an interface's controller whenever it is bus-off; one for all who want that.
 
@@ -135,6 +170,7 @@ def keep_restarting(
         delays: Seconds before the first attempt, and before later ones at most; the first who
             wants it has it his way.
         healthy: So many seconds without bus-off, and the delays begin anew.
+        index: Its index, where it is known; it may have another name by now.
 
     Returns:
         What to :meth:`~Restarter.release` in the end.
@@ -142,6 +178,6 @@ def keep_restarting(
     key = (monitor, interface)
     restarter = _restarters.get(key)
     if restarter is None:
-        restarter = _restarters[key] = Restarter(monitor, interface, delays, healthy)
+        restarter = _restarters[key] = Restarter(monitor, interface, delays, healthy, index)
     restarter.acquire()
     return restarter

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
@@ -11,7 +12,8 @@ from anycan.exceptions import ConfigurationError
 from anycan.interfaces.links import check_mtu
 from anycan.interfaces.modes import changed_delay, changed_modes, delay_mode
 from anycan.interfaces.timing import WantedTiming, wanted_timing
-from anycan.wire.constants import CANFD_MTU
+from anycan.wire.bit_timing import calc_bit_timing
+from anycan.wire.constants import CAN_MTU, CANFD_MTU
 from anycan.wire.netlink_can import CanMode, CanModes, CanParameters
 from anycan.wire.netlink_timing import BitTiming
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from anycan.interfaces.values import Interface
-    from anycan.wire.netlink_timing import TransmitterDelay
+    from anycan.wire.netlink_timing import BitTimingConstants, TransmitterDelay
 
 _GREATEST: Final = 0xFFFFFFFF  # what a field of 32 bits holds
 
@@ -83,7 +85,7 @@ def plan(settings: Settings, interface: Interface) -> Plan:
         ConfigurationError: The interface cannot be set so.
     """
     parameters, restful = _parameters(settings, interface)
-    mtu = _changed_mtu(settings.mtu, interface)
+    mtu = _changed_mtu(settings.mtu, interface, parameters.modes)
     length = settings.queue_length
     if length is not None and not 0 <= length <= _GREATEST:
         raise ConfigurationError(
@@ -142,17 +144,28 @@ def _parameters(settings: Settings, interface: Interface) -> tuple[CanParameters
     )
     turned_on = modes is not None and modes.flags & CanMode.FD
     if turned_on or resting.data_bit_timing is not None or resting.delay is not None:
-        resting = _with_all_of_fd(resting, timing or interface.bit_timing, data_timing, interface)
+        resting = _with_all_of_fd(resting, interface)
     termination = _termination(settings.termination, interface)
+    _check_range(interface.name, resting)
     return attrs.evolve(resting, termination=termination), resting != CanParameters()
 
 
-def _with_all_of_fd(
-    changed: CanParameters,
-    timing: BitTiming | None,
-    data_timing: BitTiming | None,
-    interface: Interface,
-) -> CanParameters:
+def _check_range(name: str, parameters: CanParameters) -> None:
+    """See to it that the kernel can be told: it takes whole numbers of 32 bits.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    for part in ("bit_timing", "data_bit_timing", "modes", "delay"):
+        value = getattr(parameters, part)
+        for field, number in {} if value is None else attrs.asdict(value).items():
+            if number is not None and not (isinstance(number, int) and 0 <= number <= _GREATEST):
+                raise ConfigurationError(
+                    f"{name}: {part}.{field} is a whole number, 0 to {_GREATEST}, not {number!r}"
+                )
+
+
+def _with_all_of_fd(changed: CanParameters, interface: Interface) -> CanParameters:
     """Add what the kernel takes only together: CAN FD turned on, and both bit timings."""
     modes = changed.modes or CanModes()
     added = CanMode.FD
@@ -160,10 +173,33 @@ def _with_all_of_fd(
         added |= delay_mode(changed.delay)
     return attrs.evolve(
         changed,
-        bit_timing=changed.bit_timing or again(timing),
-        data_bit_timing=changed.data_bit_timing or again(data_timing or interface.data_bit_timing),
+        bit_timing=changed.bit_timing or as_it_is(interface, ""),
+        data_bit_timing=changed.data_bit_timing or as_it_is(interface, "data_"),
         modes=CanModes(modes.mask | added, modes.flags | added),
     )
+
+
+def as_it_is(interface: Interface, phase: Literal["", "data_"]) -> BitTiming | None:
+    """Give a bit timing that is there such that the kernel keeps it; None: there is none.
+
+    By its bit rate where it is what that gives, and else by its segments, from which the kernel may
+    read back a time quantum that is rounded otherwise.
+    """
+    timing: BitTiming | None = getattr(interface, f"{phase}bit_timing")
+    constants: BitTimingConstants | None = getattr(interface, f"{phase}bit_timing_constants")
+    if timing is None or constants is None:
+        return again(timing)
+    with suppress(ValueError):
+        found = calc_bit_timing(
+            interface.clock or 0,
+            timing.bitrate,
+            constants=constants,
+            sample_point=timing.sample_point / 1000,
+            sjw=timing.sjw,
+        )
+        if found.timing == timing:
+            return again(timing)
+    return attrs.evolve(timing, bitrate=0, sample_point=0, brp=0)
 
 
 def _kind(interface: Interface) -> str:
@@ -235,13 +271,18 @@ def _termination(ohms: int | None, interface: Interface) -> int | None:
     return ohms
 
 
-def _changed_mtu(mtu: int | None, interface: Interface) -> int | None:
-    if mtu is None or mtu == interface.mtu:
+def _changed_mtu(mtu: int | None, interface: Interface, modes: CanModes | None) -> int | None:
+    if mtu is None:
         return None
     check_mtu(interface.name, mtu)
-    if interface.kind == "can" and not (mtu == CANFD_MTU and (interface.modes or 0) & CanMode.FD):
+    if interface.kind != "can":
+        return None if mtu == interface.mtu else mtu
+    now = int(interface.modes or 0)
+    after = now if modes is None else (now & ~modes.mask) | modes.flags
+    going = CANFD_MTU if after & CanMode.FD else CAN_MTU
+    if mtu != going:
         raise ConfigurationError(
             f"{interface.name} is a controller: its MTU goes with CanMode.FD (data_bitrate= turns"
-            " it on)"
+            f" it on), and is {going} then"
         )
-    return mtu
+    return None if modes is not None or mtu == interface.mtu else mtu

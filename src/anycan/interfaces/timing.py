@@ -95,6 +95,11 @@ def _at_bitrate(interface: Interface, bitrate: int, wanted: WantedTiming) -> Bit
         if phase:
             raise ConfigurationError(f"{name}: its controller has no CAN FD, and no data bit rate")
         # A driver that has no limits to tell; the kernel refuses what it cannot be.
+        if bitrate < 1 or not (sample_point is None or 0 < sample_point < 1):
+            raise ConfigurationError(
+                f"{name}: a bit rate is a number of bits a second above 0, and a sample point a"
+                f" share between 0 and 1, not {bitrate} and {sample_point}"
+            )
         share = 0 if sample_point is None else round(sample_point * 1000)
         return BitTiming(bitrate=bitrate, sample_point=share, sjw=sjw or 0)
     try:

@@ -65,9 +65,9 @@ class LinkTracker:
         self.known: dict[int, Interface] = {}
 
     def by_name(self, name: str) -> Interface | None:
-        """Give the interface of that name; None: there is none."""
+        """Give the interface of that name, which may be an alternative one; None: there is none."""
         for interface in self.known.values():
-            if interface.name == name:
+            if name == interface.name or name in interface.other_names:
                 return interface
         return None
 
@@ -159,6 +159,8 @@ def differences(
     if before.up and not after.up:
         yield InterfaceDown(interface=after, timestamp_ns=now_ns)
     changed = tuple(field for field in _COMPARED if getattr(before, field) != getattr(after, field))
+    if before.up and after.up and before.carrier != after.carrier and before.state == after.state:
+        changed += ("carrier",)
     if changed:
         yield InterfaceChanged(interface=after, timestamp_ns=now_ns, before=before, changed=changed)
     if after.up and not before.up:

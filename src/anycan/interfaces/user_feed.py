@@ -23,6 +23,7 @@ class UserLinkFeed:
     def __init__(self, network: UserNetwork, sink: LinkSink) -> None:
         self._network = network
         self._sink = sink
+        network._stack.clock.attend()  # noqa: SLF001 - a timer may run that was started in no loop
         self._watchers = network._stack.link_watchers  # noqa: SLF001 - hidden from users alone
         self._watchers[self._changed] = None
         for link in network._stack.by_index.values():  # noqa: SLF001 - as above

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from anycan.exceptions import CanOSError, ConfigurationError
 from anycan.interfaces.from_link import controller_fields
-from anycan.interfaces.links import check_name, check_restart, exists, no_bit_rate, not_deletable
+from anycan.interfaces.kernel_changes import former
+from anycan.interfaces.links import (
+    cannot_begin,
+    check_restart,
+    exists,
+    no_bit_rate,
+    not_deletable,
+)
 from anycan.interfaces.settings import plan
 from anycan.interfaces.values import Interface
 from anycan.network.user import UserNetwork
+from anycan.network.user_interface import check_name
 from anycan.sockets.errors import unknown_interface
 from anycan.wire.netlink_can import CanParameters
 from anycan.wire.netlink_statistics import LinkStatistics
 
 if TYPE_CHECKING:
-    from anycan.interfaces.settings import Settings
+    from anycan.interfaces.settings import Plan, Settings
     from anycan.network.base import Network
     from anycan.network.core.interface import Interface as Link
 
@@ -31,6 +40,7 @@ class UserLinks:
     def __init__(self, network: UserNetwork) -> None:
         self._network = network
         self._stack = network._stack  # noqa: SLF001 - hidden from users alone
+        self._stack.clock.attend()  # a timer may run that was started where no loop did
 
     def list(self) -> list[Interface]:
         """Give all interfaces, in the order of their indices."""
@@ -87,9 +97,10 @@ class UserLinks:
         try:
             link.set_up()
         except OSError as error:
-            if error.errno == errno.EINVAL and value_of(link, self._network).bit_timing is None:
-                raise no_bit_rate(value_of(link, self._network)) from None
-            raise _refused(link, error) from None
+            now = value_of(link, self._network)
+            if error.errno == errno.EINVAL and now.bit_timing is None:
+                raise no_bit_rate(now) from None
+            raise cannot_begin(now, error) from None
 
     def set_down(self, interface: str | int) -> None:
         """Set an interface down."""
@@ -116,15 +127,23 @@ class UserLinks:
                 link.configure(intended.parameters)
             if intended.mtu is not None:
                 self._stack.set_mtu(link, intended.mtu)
+            if intended.up:
+                link.set_up()
         except OSError as error:
-            if before.up:
-                self._set_up(link)
+            self._put_back(link, before, intended)
             raise _refused(link, error) from None
         if intended.queue_length is not None:
             link.set_queue_length(intended.queue_length)
-        if intended.up:
-            self._set_up(link)
         return value_of(link, self._network)
+
+    def _put_back(self, link: Link, before: Interface, intended: Plan) -> None:
+        """Undo what was done of a plan that came to nothing."""
+        with suppress(OSError):
+            if intended.parameters is not None:
+                link.configure(former(before, intended.parameters))
+            self._stack.set_mtu(link, before.mtu)
+        if before.up:
+            link.set_up()
 
     def _find(self, interface: str | int) -> Link:
         if isinstance(interface, str):
@@ -143,6 +162,12 @@ def _refused(link: Link, error: OSError) -> CanOSError | ConfigurationError:
     if error.errno in {errno.EINVAL, errno.EOPNOTSUPP, errno.ERANGE, errno.EDOM}:
         return ConfigurationError(f"{link.name} takes no such setting: {error.strerror}")
     return CanOSError(error.errno or 0, f"{link.name}: {error.strerror}", link.name)
+
+
+def _peer_index(link: Link) -> int | None:
+    """Give the index of the other end; None where that is on another network, and means nothing."""
+    peer = link.peer
+    return peer.index if peer is not None and peer.stack is link.stack else None
 
 
 def value_of(link: Link, network: UserNetwork) -> Interface:
@@ -166,7 +191,7 @@ def value_of(link: Link, network: UserNetwork) -> Interface:
             tx_dropped=counters.send_dropped,
         ),
         can_statistics=link.can_statistics,
-        peer_index=None if link.peer is None else link.peer.index,
+        peer_index=_peer_index(link),
         carrier_changes=link.carrier_changes,
         **controller_fields(link.parameters() or CanParameters()),
     )

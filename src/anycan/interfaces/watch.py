@@ -262,5 +262,5 @@ async def wait_for_interface(
             if isinstance(event, InterfaceEvent) and not isinstance(event, InterfaceRemoved):
                 interface = event.interface
                 fits = interface.condition is LinkCondition.UP or not up
-                if interface.name == name and fits:
+                if fits and (name == interface.name or name in interface.other_names):
                     return interface

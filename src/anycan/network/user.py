@@ -164,6 +164,7 @@ class UserNetwork(UserFaults):
         """
         if self._stack.closed:
             raise NetworkUnavailableError(f"{self!r} is closed: no socket can be opened on it")
+        self._stack.clock.attend()  # a timer may run that was started where no loop did
         if protocol not in _PROTOCOLS:
             raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
         return _PROTOCOLS[protocol](self._stack, changed)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anycan.network.core.device import Device
     from anycan.network.core.interface import Interface
 
-_LONGEST_NAME = 15  # linux/if.h: IFNAMSIZ, less the null character
+LONGEST_NAME: Final = 15  # linux/if.h: IFNAMSIZ, less the null character
 _MTUS: Final = {
     CAN_MTU: "16 (classical CAN)",
     CANFD_MTU: "72 (CAN FD)",
@@ -69,12 +69,14 @@ def check_name(name: str) -> None:
 
     Raises:
         ValueError: It cannot.
+
+    Source: ``net/core/dev.c``, ``dev_valid_name``; ``%`` is for names that the kernel completes.
     """
-    # As net/core/dev.c: no path, no space, no colon.
-    forbidden = any(one in "/:" or one.isspace() for one in name)
-    if not name or len(name.encode()) > _LONGEST_NAME or name in {".", ".."} or forbidden:
+    forbidden = any(one in "/:%\0" or one.isspace() for one in name)
+    if not name or len(name.encode()) > LONGEST_NAME or name in {".", ".."} or forbidden:
         raise ValueError(
-            f"no interface can be called {name!r}: 1 to 15 characters, no space, '/' or ':'"
+            f"no interface can be called {name!r}: 1 to {LONGEST_NAME} characters, no space, '/',"
+            " ':', '%' or null character"
         )
 
 

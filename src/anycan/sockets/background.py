@@ -6,6 +6,8 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -17,22 +19,27 @@ class Background:
         done: It has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.done = False
-        self._stop: Callable[[], object] | None = None
+        self.task: object = None  # asyncio's loop holds tasks weakly
+        self._function = function
+        self._scope: anyio.CancelScope | None = None
+        self._is_cancelled = False
 
-    def begin(self, stop: Callable[[], object]) -> None:
-        """Take what stops it."""
-        self._stop = stop
-
-    def ended(self, _task: object = None) -> None:
-        """Take note that it has ended."""
-        self.done = True
+    async def run(self) -> None:
+        """Run the function."""
+        try:
+            if not self._is_cancelled:
+                with anyio.CancelScope() as self._scope:
+                    await self._function()
+        finally:
+            self.done = True
 
     def cancel(self) -> None:
-        """Have it end; a second time does nothing."""
-        if self._stop is not None and not self.done:
-            self._stop()
+        """Have it end, once what it shields is done; a second time does nothing."""
+        self._is_cancelled = True
+        if self._scope is not None and not self.done:
+            self._scope.cancel()
 
 
 def start_background(function: Callable[[], Coroutine[Any, Any, None]]) -> Background:
@@ -44,14 +51,7 @@ def start_background(function: Callable[[], Coroutine[Any, Any, None]]) -> Backg
     Returns:
         The task; where no loop runs, one that is done, and has done nothing.
     """
-    background = Background()
-
-    async def run() -> None:
-        try:
-            await function()
-        finally:
-            background.ended()
-
+    background = Background(function)
     try:
         loop = asyncio.get_running_loop()  # also in a callback, where no task runs
     except RuntimeError:
@@ -59,16 +59,7 @@ def start_background(function: Callable[[], Coroutine[Any, Any, None]]) -> Backg
         if trio is None or not trio.lowlevel.in_trio_run():
             background.done = True  # called from where no loop runs, which cannot run it
             return background
-        scope = trio.CancelScope()
-
-        async def run_in_scope() -> None:
-            with scope:
-                await run()
-
-        trio.lowlevel.spawn_system_task(run_in_scope)
-        background.begin(scope.cancel)
+        trio.lowlevel.spawn_system_task(background.run)
     else:
-        task = loop.create_task(run())
-        task.add_done_callback(background.ended)  # also where it is cancelled before its first step
-        background.begin(task.cancel)
+        background.task = loop.create_task(background.run())
     return background

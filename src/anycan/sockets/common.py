@@ -89,6 +89,10 @@ class CanSocket:
             finish_in_background(self._descriptor.close())
             raise
 
+    def forget_names(self) -> None:
+        """Ask for the names of interfaces anew."""
+        self._names.clear()
+
     def _explain_pending(self, error: OSError) -> CanOSError:
         return explain_receive(error, self.interface, self.network.remedy(self.interface or "NAME"))
 

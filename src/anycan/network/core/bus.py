@@ -6,11 +6,12 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from anycan.frame import BRS, EFF_FLAG, EFF_MASK, ESI, FDF, RTR_FLAG, SFF_MASK
-from anycan.network.core.payload import FLEXIBLE, kind_of, unpack_word
+from anycan.network.core.payload import FLEXIBLE, kind_of, prepare, unpack_word
 
 if TYPE_CHECKING:
     from anycan.network.core.controller import Controller
     from anycan.network.core.interface import Interface
+    from anycan.network.core.payload import Prepared
 
 _CLASSICAL: Final = Struct("=IBxxB8s")
 _FLEXIBLE: Final = Struct("=IBBxx64s")
@@ -33,17 +34,43 @@ class Bus:
 
     def __init__(self) -> None:
         self.controllers: dict[Controller, None] = {}
+        # Who hears a sender's frames, by whether they are CAN FD and have BRS; found out once, and
+        # again when something has changed.
+        self._hearing: dict[tuple[Controller, bool, bool], tuple[Controller, ...]] = {}
 
-    def hearers(self, sender: Controller, payload: bytes) -> list[tuple[Interface, bytes]]:
+    def changed(self) -> None:
+        """Take note that others may hear a frame: who is on it, their settings, their carrier."""
+        self._hearing.clear()
+
+    def hearers(self, sender: Controller, prepared: Prepared) -> list[tuple[Interface, Prepared]]:
         """Give the interfaces of the controllers that hear a frame, and as what."""
-        frame = on_the_wire(payload, with_dlc=sender.tells_dlc)
-        flexible = kind_of(frame) == FLEXIBLE
-        switched = flexible and bool(frame[5] & BRS)
-        return [
-            (one.interface, frame if one.tells_dlc else without_dlc(frame))
+        payload, kind, _, _ = prepared
+        flexible = kind == FLEXIBLE
+        key = (sender, flexible, flexible and bool(payload[5] & BRS))
+        hearing = self._hearing.get(key)
+        if hearing is None:
+            hearing = self._hearing[key] = self._who_hears(*key)
+        if not hearing:
+            return []
+        heard = heard_from(prepared, with_dlc=sender.tells_dlc)
+        if flexible or not heard[0][7]:
+            return [(one.interface, heard) for one in hearing]
+        less = prepare(without_dlc(heard[0]), kind)
+        return [(one.interface, heard if one.tells_dlc else less) for one in hearing]
+
+    def _who_hears(
+        self, sender: Controller, flexible: bool, switched: bool
+    ) -> tuple[Controller, ...]:
+        return tuple(
+            one
             for one in self.controllers
             if one is not sender and one.hears(sender, flexible=flexible, switched=switched)
-        ]
+        )
+
+
+def heard_from(prepared: Prepared, *, with_dlc: bool) -> Prepared:
+    """Give a frame that is sent as it is heard; see :func:`on_the_wire`."""
+    return prepare(on_the_wire(prepared[0], with_dlc=with_dlc), prepared[1])
 
 
 def on_the_wire(payload: bytes, *, with_dlc: bool) -> bytes:

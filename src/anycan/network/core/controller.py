@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from anycan.engine.failure import failure
-from anycan.network.core.bus import on_the_wire
+from anycan.network.core.bus import heard_from
 from anycan.network.core.controller_settings import ControllerSettings
 from anycan.network.core.device import Device, Transmit
 from anycan.network.core.fault_confinement import BUS_OFF, FaultConfinement
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anycan.network.core.bus import Bus
     from anycan.network.core.device import Port
     from anycan.network.core.interface import Interface
+    from anycan.network.core.payload import Prepared
     from anycan.network.core.stack import Clock
     from anycan.wire.netlink_can import CanStatistics
 
@@ -46,6 +47,7 @@ class Controller(Device):
     Attributes:
         interface: Its interface, from :meth:`attach` on.
         settings: What it is set to.
+        tells_dlc: Whether it sends and tells a DLC from 9 to 15.
 
     Source: ``drivers/net/can/dev/dev.c`` and ``netlink.c``, as in Linux 6.12.
     """
@@ -59,9 +61,9 @@ class Controller(Device):
     def __init__(
         self, bus: Bus, timers: Timers, clock: Clock, settings: ControllerSettings | None = None
     ) -> None:
-        self.settings = settings or ControllerSettings()
         self.carrier = False  # as register_candev has it; the first start finds the bus
         self._bus = bus
+        self._set(settings or ControllerSettings())
         self._clock = clock
         self._timer = timers.timer(self._expired)
         self._faults = FaultConfinement()
@@ -79,17 +81,23 @@ class Controller(Device):
 
     def mtu_changed(self, mtu: int) -> None:
         """Turn CAN FD on or off, as the kernel does with the MTU."""
-        self.settings = self.settings.with_flexible(on=mtu == CANFD_MTU)
+        self._set(self.settings.with_flexible(on=mtu == CANFD_MTU))
+
+    def joined(self) -> Sequence[Interface]:
+        """Give the others on its bus."""
+        return [one.interface for one in self._bus.controllers if one is not self]
 
     def attach(self, interface: Interface) -> None:
         """Be on the bus from now on, with an interface."""
         self.interface = interface
         self._bus.controllers[self] = None
+        self._bus.changed()
 
     def detach(self) -> None:
         """Be on the bus no more."""
         self._timer.discard()
         self._bus.controllers.pop(self, None)
+        self._bus.changed()
 
     def start(self, _port: Port) -> None:
         """Begin to take part in the bus.
@@ -100,34 +108,30 @@ class Controller(Device):
         self.settings.check_start()
         self._faults.start()
         self._set_carrier(on=True)
+        self._bus.changed()  # also where the carrier was there before it went down
 
     def stop(self) -> None:
         """Cease to take part in the bus."""
         self._timer.cancel()
         self._faults.stop()
+        self._bus.changed()
 
     # Frames
 
-    @property
-    def tells_dlc(self) -> bool:
-        """Whether it sends and tells a DLC from 9 to 15."""
-        return bool(self.settings.modes & CanMode.CC_LEN8_DLC)
-
     def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - hearers() has it next
         """Take a frame: to the bus, or, where it may not send, nowhere."""
-        if self._faults.state is CanState.BUS_OFF or self.settings.modes & CanMode.LISTENONLY:
+        if self._listens_only or self._faults.state is CanState.BUS_OFF:
             return Transmit.LOST
         return Transmit.SHARED
 
-    def hearers(self, payload: bytes) -> Sequence[tuple[Interface, bytes]]:
+    def hearers(self, prepared: Prepared) -> Sequence[tuple[Interface, Prepared]]:
         """Give the interfaces that hear a frame, and as what."""
-        if self.settings.modes & CanMode.LOOPBACK:
-            heard = on_the_wire(payload, with_dlc=self.tells_dlc)
-            return [(self.interface, heard)]
-        return self._bus.hearers(self, payload)
+        if self._loops_back:
+            return [(self.interface, heard_from(prepared, with_dlc=self.tells_dlc))]
+        return self._bus.hearers(self, prepared)
 
     def hears(self, sender: Controller, *, flexible: bool, switched: bool) -> bool:
-        """Tell whether it hears another controller's frame.
+        """Tell whether it hears another controller's frame. The bus remembers it.
 
         Args:
             sender: The other one.
@@ -135,7 +139,7 @@ class Controller(Device):
             switched: Its data has a bit rate of its own (BRS).
         """
         mine, theirs = self.settings, sender.settings
-        if not self.interface.carrier or mine.modes & CanMode.LOOPBACK:
+        if not self.interface.carrier or self._loops_back:
             return False
         if not _fit(mine.bitrate, theirs.bitrate):
             return False
@@ -171,11 +175,19 @@ class Controller(Device):
         settings = self.settings.changed(parameters, up=self.interface.up)
         if parameters.restart is not None:
             self._check_restart()
-        self.settings = settings
+        self._set(settings)
         if parameters.modes is not None:
             self.interface.mtu = self.mtu
         if parameters.restart is not None:
             self._restart()
+
+    def _set(self, settings: ControllerSettings) -> None:
+        self.settings = settings
+        # What every frame asks: a flag of an enumeration costs a microsecond.
+        self.tells_dlc = bool(settings.modes & CanMode.CC_LEN8_DLC)
+        self._listens_only = bool(settings.modes & CanMode.LISTENONLY)
+        self._loops_back = bool(settings.modes & CanMode.LOOPBACK)
+        self._bus.changed()
 
     def restart(self) -> None:
         """Restart it after bus-off.
@@ -245,6 +257,7 @@ class Controller(Device):
         is_off = self._faults.state is CanState.BUS_OFF
         if not self._set_carrier(on=not is_off):
             return
+        self._bus.changed()
         self._timer.cancel()
         if is_off and self.settings.restart_ms:
             self._clock.attend()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anycan.network.core.interface import Interface
+    from anycan.network.core.payload import Prepared
     from anycan.wire.netlink_can import CanParameters, CanStatistics
 
 DEFAULT_MTU: Final = CANFD_MTU
@@ -106,8 +107,15 @@ class Device(ABC):
     def mtu_changed(self, mtu: int) -> None:  # noqa: B027 - most devices need none
         """Take note of another MTU, which it can have. The link is down."""
 
-    def hearers(self, payload: bytes) -> Sequence[tuple[Interface, bytes]]:  # noqa: ARG002 - none
+    def hearers(
+        self,
+        prepared: Prepared,  # noqa: ARG002 - for those that share a wire
+    ) -> Sequence[tuple[Interface, Prepared]]:
         """Give the interfaces that hear a frame which was sent on a shared wire, and as what."""
+        return ()
+
+    def joined(self) -> Sequence[Interface]:
+        """Give the interfaces that may receive what is sent on this one."""
         return ()
 
     @property

@@ -131,14 +131,14 @@ class FaultConfinement:
             self.counters = attrs.evolve(self.counters, transmit=BUS_OFF)
             self._enter(CanState.BUS_OFF)
             return
+        target: CanState = self.state
         transmit, receive = report.tx_error_count, report.rx_error_count
         if transmit is not None and receive is not None:
             self.counters = CanErrorCounters(transmit, receive)
-            self._enter(state_by_count(max(transmit, receive)))
-        for errors, state in _REPORTED_STATES:
-            if (report.controller or ControllerError(0)) & errors:
-                self._enter(state)
-                return
+            target = state_by_count(max(transmit, receive))
+        # What it says itself goes before that, and each change counts: so one is worked out first.
+        told = report.controller or ControllerError(0)
+        self._enter(next((state for errors, state in _REPORTED_STATES if told & errors), target))
 
     def _enter(self, state: CanState) -> bool:
         """Be in a state; tell whether that is a change. Changes for the worse are counted."""

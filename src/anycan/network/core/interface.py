@@ -181,8 +181,8 @@ class Interface:
         """Let all hear a frame on a wire that they share, before anybody answers it."""
         payload, kind, word, _ = prepared
         echoed = self.device.echo
-        hearers = self.device.hearers(payload)
-        waiting = dict.fromkeys([self._afterwards, *(one.stack.afterwards for one, _ in hearers)])
+        hearers = self.device.hearers(prepared)
+        waiting = dict.fromkeys([self._afterwards, *[one._afterwards for one, _ in hearers]])  # noqa: SLF001 - of one class
         for one in waiting:
             one.pause()
         try:
@@ -196,15 +196,14 @@ class Interface:
             for one in waiting:
                 one.resume()
 
-    def hear(self, payload: bytes) -> None:
+    def hear(self, prepared: Prepared) -> None:
         """Take a frame from another interface's wire. That one has looked whether it is a frame.
 
         As on the kernel, the MTU of the interface that hears it does not count.
         """
-        kind = kind_of(payload)
-        (word,) = unpack_word(payload)
-        now_ns = self.stack.clock.stamp_ns()
-        self._deliver(payload, kind, word, data_length(payload, kind, word), None, now_ns)
+        payload, kind, word, size = prepared
+        now_ns = self.stack.clock.stamp_ns() if self._verdicts[word] else 0  # else nobody asks
+        self._deliver(payload, kind, word, size, None, now_ns)
 
     def sent(self, now_ns: int) -> None:
         """Take note that the oldest frame that the device held is on the bus."""
@@ -331,6 +330,8 @@ class Interface:
         """
         if self.up:
             return
+        peer = self.peer
+        before = None if peer is None else peer.carrier_changes
         self.up = True
         try:
             self.device.start(self)
@@ -338,11 +339,14 @@ class Interface:
             self.up = False
             raise
         self.changed()
+        self._tell_of_peer(peer, before)
 
     def set_down(self) -> None:
         """Take the link down: what the device held is gone, and the sockets bound here are told."""
         if not self.up:
             return
+        peer = self.peer
+        before = None if peer is None else peer.carrier_changes
         self.up = False
         self.device.stop()
         held, self._held = self._held, deque()
@@ -351,6 +355,12 @@ class Interface:
         for socket in list(self.bound):
             socket.link_down()
         self.changed()
+        self._tell_of_peer(peer, before)
+
+    def _tell_of_peer(self, peer: Interface | None, before: int | None) -> None:
+        """Tell that the other end's carrier has changed with this link, unless it is gone now."""
+        if peer is not None and peer is self.peer and peer.carrier_changes != before:
+            peer.changed()
 
     def set_mtu(self, mtu: int) -> None:
         """Change the MTU, which the device can have."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from anycan.network.core.device import Port
     from anycan.network.core.interface import Interface
+    from anycan.network.core.payload import Prepared
 
 
 class VxcanEnd(Device):
@@ -55,6 +56,10 @@ class VxcanEnd(Device):
         """The interface of the other end."""
         return None if self.other is None else self.other.interface
 
+    def joined(self) -> Sequence[Interface]:
+        """Give the other end."""
+        return () if self.peer is None else (self.peer,)
+
     def attach(self, interface: Interface) -> None:
         """Take note of the interface of this end."""
         self.interface = interface
@@ -78,15 +83,14 @@ class VxcanEnd(Device):
 
     def _join(self, *, joined: bool) -> None:
         self._set_carrier(on=joined)
-        other, peer = self.other, self.peer
-        if other is not None and other._set_carrier(on=joined) and peer is not None:  # noqa: SLF001 - of one class
-            peer.changed()
+        if self.other is not None:
+            self.other._set_carrier(on=joined)  # noqa: SLF001 - of one class
 
     def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - hearers() has it next
         """Take a frame to the other end."""
         return Transmit.SHARED if self.carrier else Transmit.LOST
 
-    def hearers(self, payload: bytes) -> Sequence[tuple[Interface, bytes]]:
+    def hearers(self, prepared: Prepared) -> Sequence[tuple[Interface, Prepared]]:
         """Give the other end."""
         peer = self.peer
-        return () if peer is None else ((peer, payload),)
+        return () if peer is None else ((peer, prepared),)
