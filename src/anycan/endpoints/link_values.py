@@ -26,7 +26,8 @@ class LinkWait:
         restart: Restart the controller after bus-off, where it does not do so by itself
             (``restart=`` of :func:`configure_interface`). Seconds before the first attempt and, as
             each that comes to nothing doubles them, before later ones at most. On the kernel it
-            needs ``CAP_NET_ADMIN``. None: who has the right is to do that.
+            needs ``CAP_NET_ADMIN``. Of several endpoints on an interface the first one's delays
+            count. None: who has the right is to do that.
         healthy: For how many seconds a controller has to take part in the bus, before the delays
             begin anew.
 

@@ -1,7 +1,9 @@
 """Interfaces: list, create, configure and delete them, from async code.
 
 The kernel is asked by rtnetlink, in a thread, since it may take its time to bring a controller up.
-A call that is cancelled meanwhile ends when the kernel is done, so that nothing is left half done.
+A call whose scope is cancelled meanwhile ends when the kernel is done, so that nothing is left half
+done. asyncio's own ``task.cancel()`` does not wait: the kernel goes on, and what is asked next may
+overtake it.
 """
 
 from __future__ import annotations
