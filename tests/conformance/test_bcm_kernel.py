@@ -119,8 +119,8 @@ async def test_256_cyclic_transmissions_for_ten_seconds(
     print(f"seen {seen}, sent {sent}, ideal {ideal:.0f}; {processor:.3f} s of processor time")  # noqa: T201 - figures
     assert seen == pytest.approx(sent, rel=0.01)
     assert processor < 0.1  # to sleep for ten seconds
-    # The kernel sets the next time from when it got to send, which an emulated processor delays, the
-    # more so beside other load: there it says little of the kernel.
+    # The kernel sets the next time from when it got to send, which an emulated processor delays,
+    # the more so beside other load: there it says little of the kernel.
     least = 0.5 if in_guest() else 0.8
     assert least * ideal < sent < 1.01 * ideal
 
