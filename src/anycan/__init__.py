@@ -16,8 +16,9 @@ from anycan.endpoints.bcm_values import (
     Multiplex,
     TimedOut,
 )
-from anycan.endpoints.isotp import IsotpLink, open_isotp
+from anycan.endpoints.isotp import open_isotp
 from anycan.endpoints.isotp_functional import FunctionalRequest, functional_request
+from anycan.endpoints.isotp_link import IsotpLink
 from anycan.endpoints.isotp_protocol import IsotpProtocol
 from anycan.endpoints.isotp_server import IsotpRequest, serve_isotp
 from anycan.endpoints.isotp_transport import IsotpTransport, create_isotp_transport

@@ -37,7 +37,7 @@ from anycan import (
     UnknownInterfaceError,
     UserNetwork,
 )
-from anycan.endpoints.isotp import IsotpLink
+from anycan.endpoints.isotp_link import IsotpLink
 from anycan.endpoints.isotp_opening import make_address, open_isotp_socket
 from anycan.network import user as user_module
 from anycan.sockets.isotp_options import IsotpSocketOptions

@@ -14,6 +14,8 @@ from anyio.lowlevel import checkpoint
 from anycan import (
     AnyFrame,
     CanProtocol,
+    ControllerError,
+    ErrorFrame,
     Filter,
     Frame,
     InterfaceDown,
@@ -30,6 +32,7 @@ from anycan import (
     watch_interfaces,
 )
 from anycan.interfaces import monitor as monitor_module
+from anycan.interfaces import restarter as restarter_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,9 +125,9 @@ async def test_who_is_closed_by_the_first_event_is_told_no_more(network: UserNet
     ) as can:
         opened.append(can)
         network.set_bus_off("can0")
-        await anyio.sleep(0.02)
-        network.set_down("can0")
-    assert not monitor_module._monitors
+        assert not restarter_module._restarters
+        assert not monitor_module._monitors
+        await anyio.wait_all_tasks_blocked()  # a task that was started would be left behind
 
 
 async def test_a_controller_that_has_another_name_is_restarted(network: UserNetwork) -> None:
@@ -141,8 +144,6 @@ async def test_a_controller_that_has_another_name_is_restarted(network: UserNetw
 async def test_states_are_told_of_the_right_one_after_names_were_swapped(
     network: UserNetwork,
 ) -> None:
-    from anycan import ControllerError, ErrorFrame  # noqa: PLC0415 - for this one alone
-
     frame = ErrorFrame.build(controller=ControllerError.TX_PASSIVE)
     async with watch_interfaces(network=network) as events:
         network.inject("vcan0", frame)

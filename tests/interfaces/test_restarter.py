@@ -340,3 +340,66 @@ def test_another_interface_does_not_matter() -> None:
             restarter.release()
 
     in_no_time(main)
+
+
+class Unable:
+    """A driver that cannot restart: it is set down and up in place of that.
+
+    Args:
+        monkeypatch: Puts it in the place of what asks the network.
+        failures: So many times it does not come up.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failures: int = 0) -> None:
+        self.calls: list[str] = []
+        self._failures = failures
+        monkeypatch.setattr(module, "restart_interface", self._restart)
+        monkeypatch.setattr(module, "set_down", self._down)
+        monkeypatch.setattr(module, "set_up", self._up)
+
+    async def _restart(self, _interface: str, *, network: UserNetwork) -> None:
+        raise CanOSError(errno.EOPNOTSUPP, f"{network.name}: not by this driver")
+
+    async def _down(self, interface: str, *, network: UserNetwork) -> None:
+        self.calls.append("down")
+        network.set_down(interface)
+        await anyio.sleep(0.5)
+
+    async def _up(self, interface: str, *, network: UserNetwork) -> None:
+        self.calls.append("up")
+        if self._failures:
+            self._failures -= 1
+            raise CanOSError(errno.EIO, "it did not start")
+        network.set_up(interface)
+
+
+@pytest.mark.parametrize("failures", [0, 1, 5])
+def test_a_driver_that_cannot_restart(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    async def main() -> None:
+        with open_bench() as bench:
+            driver = Unable(monkeypatch, failures)
+            restarter = keep_restarting(bench.monitor, "can0", (1.0, 8.0), 10)
+            bench.begin()
+            await anyio.sleep(100)
+            assert bench.state() is CanState.ERROR_ACTIVE
+            assert driver.calls == ["down", *["up"] * (failures + 1)]
+            restarter.release()
+
+    in_no_time(main)
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_it_is_not_left_down_by_who_ends(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    async def main() -> None:
+        with open_bench() as bench:
+            driver = Unable(monkeypatch, failures)
+            restarter = keep_restarting(bench.monitor, "can0", (1.0, 8.0), 10)
+            bench.begin()
+            await anyio.sleep(1.2)
+            assert driver.calls == ["down"]
+            restarter.release()
+            await anyio.sleep(100)
+            assert driver.calls == ["down", *["up"] * (failures + 1)]
+            assert bench.state() is CanState.ERROR_ACTIVE
+
+    in_no_time(main)

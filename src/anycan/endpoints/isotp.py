@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from anycan.network.base import Network
     from anycan.wire.isotp_address import Address
 
-__all__ = ["IsotpLink", "open_isotp"]
-
 
 @asynccontextmanager
 async def open_isotp(

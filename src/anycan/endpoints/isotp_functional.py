@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
 
-    from anycan.endpoints.isotp import IsotpLink
+    from anycan.endpoints.isotp_link import IsotpLink
     from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.network.base import Network
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from anycan.endpoints.isotp import IsotpLink
+    from anycan.endpoints.isotp_link import IsotpLink
     from anycan.endpoints.link_values import LinkGap, OnLinkLoss
     from anycan.network.base import Network
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anycan.sockets.background import Background
 
 _LOGGER: Final = logging.getLogger("anycan.interfaces")
+_LAST_ATTEMPTS: Final = 3
 _restarters: Final[dict[tuple[LinkMonitor, str], Restarter]] = {}
 
 
@@ -67,7 +68,7 @@ class Restarter:
         self._users -= 1
         if not self._users:
             _restarters.pop(self._key, None)
-            if self._task is not None:
+            if self._task is not None and not self._is_down:
                 self._task.cancel()
             self._monitor.remove(self)
 
@@ -104,7 +105,9 @@ class Restarter:
         since, self._healthy_since = self._healthy_since, None
         if since is not None and anyio.current_time() - since >= self._healthy:
             self._delay = self._first
-        while (self._users and self._is_off()) or self._is_down:
+        vain = 0  # attempts that nobody wants any more, but that this has set it down
+        while (self._users and self._is_off()) or (self._is_down and vain < _LAST_ATTEMPTS):
+            vain += not self._users
             await anyio.sleep(self._delay)
             if not (self._is_off() or self._is_down):
                 break
@@ -135,8 +138,12 @@ class Restarter:
         network = self._monitor.network
         try:
             if not self._is_down:
-                await set_down(self._interface, network=network)
-                self._is_down = True
+                self._is_down = True  # from now on it is this one's to set up again
+                try:
+                    await set_down(self._interface, network=network)
+                except CanError:
+                    self._is_down = False
+                    raise
             await set_up(self._interface, network=network)
         except UnknownInterfaceError:
             pass  # whoever makes it anew sets it up

@@ -130,8 +130,8 @@ class CanParameters:
     """The attributes ``IFLA_CAN_*``.
 
     What can be set: the three bit timings, ``modes``, ``restart_ms``, ``restart``,
-    ``termination``, the two delays and ``pulse_width``; all but ``restart`` while the interface
-    is down alone. The rest is told.
+    ``termination``, the two delays and ``pulse_width``; all but ``restart`` and ``termination``
+    while the interface is down alone. The rest is told.
 
     Attributes:
         bit_timing: Of classical CAN, and of the arbitration phase.
