@@ -418,6 +418,22 @@ class TestComingAndGoing:
             "a@user: the interface is there, and forwarding goes on",
         ]
 
+    async def test_opened_again_before_it_is_up_is_the_same_gap(self, network: UserNetwork) -> None:
+        with opened(network) as port:
+            network.remove("a")
+            await settled()
+            network.add_vcan("a")
+            network.set_down("a")
+            assert port.try_to_open()
+            await settled()
+            assert (port.statistics().state, port.statistics().gaps) == ("down", 1)
+            network.set_up("a")
+            port.link_up()
+            assert (port.statistics().state, port.statistics().gaps) == ("up", 1)
+            network.set_down("a")
+            await settled()
+            assert (port.statistics().state, port.statistics().gaps) == ("down", 2)
+
     async def test_gone_while_frames_wait(self, network: UserNetwork) -> None:
         network.add_vcan("q", transmit_queue=1)
         with opened(network, "q") as port:

@@ -84,6 +84,7 @@ class Port:
         self._malformed = 0
         self._not_taken = 0
         self._gaps = 0
+        self._is_unproven = False  # opened again; it may not be up yet, and the gap goes on
         self._told_of_filter = False
         self._told_refusal = ""
         self._opened_for = (False, False)
@@ -153,6 +154,7 @@ class Port:
                     getattr(error, "strerror", error),
                 )
             return False
+        self._is_unproven = True
         _LOGGER.info("%s: the interface is there, and forwarding goes on", self.name)
         return True
 
@@ -207,7 +209,7 @@ class Port:
                 "%s: the interface is gone; forwarding to and from it goes on when it is back",
                 self.name,
             )
-            self._gaps += self._state == "up"
+            self._gaps += self._state == "up" and not self._is_unproven
             self._state = "gone"
             self.close()
             self._on_lost()
@@ -218,7 +220,7 @@ class Port:
         if self._state == "up":
             self._state = "down"
             self._down_ns = time.time_ns()
-            self._gaps += 1
+            self._gaps += not self._is_unproven
             self._on_lost()
             self.renew()
             remedy = self.network.remedy(self.interface)
@@ -252,6 +254,7 @@ class Port:
 
     def come_up(self) -> None:
         """Take note that frames come or go."""
+        self._is_unproven = False
         if self._state == "down" and self._kinds() == self._opened_for:
             self._state = "up"
             _LOGGER.info("%s: the interface is up again", self.name)
@@ -350,6 +353,7 @@ class Port:
             stamp = self._forward_each(socket, socket.payloads(count)) if found is None else found
         if self._state == "down" and stamp > self._down_ns:  # not what had come before
             self.come_up()
+        self._is_unproven = False
         for outlet in self._reached:
             if outlet.pending:
                 outlet.flush()
