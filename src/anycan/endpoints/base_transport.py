@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeV
 
 from anycan.endpoints.closing import finish_and_tell
 from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.loops.registration import Registration
 from anycan.sockets.closing import finish_in_background
-from anycan.sockets.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from anycan.exceptions import CanOSError
-from anycan.sockets.registration import Registration
+from anycan.loops.registration import Registration
 
 if TYPE_CHECKING:
     import asyncio

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from anycan.endpoints.raw import RawEndpoint
     from anycan.filter import Sieve
     from anycan.frame import AnyFrame
+    from anycan.loops.registration import Registration
     from anycan.sockets.raw import RawSocket
-    from anycan.sockets.registration import Registration
 
 
 _BURSTS: Final = 8

@@ -16,9 +16,9 @@ from anyio.lowlevel import checkpoint
 
 from anycan.endpoints.waiter import Waiter
 from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.loops.registration import Registration
+from anycan.loops.which import asyncio_loop
 from anycan.sockets.errors import interface_removed
-from anycan.sockets.loops import asyncio_loop
-from anycan.sockets.registration import Registration
 
 if TYPE_CHECKING:
     import asyncio

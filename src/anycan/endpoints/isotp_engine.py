@@ -22,13 +22,13 @@ from anycan.engine.failure import failure
 from anycan.engine.isotp_settings import IsotpSettings
 from anycan.filter import CanFilter
 from anycan.frame import EFF_FLAG, EFF_MASK, RTR_FLAG, SFF_MASK
+from anycan.loops.pump import open_pump
 from anycan.network.core.device import Device, Transmit
 from anycan.network.core.isotp import IsotpSocketCore
 from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
 from anycan.sockets.networks import open_descriptor
 from anycan.sockets.options import OptionSetter
-from anycan.sockets.pump import open_pump
 from anycan.sockets.user import UserDescriptor
 from anycan.wire.constants import (
     CAN_RAW,
@@ -51,10 +51,10 @@ from anycan.wire.options import pack_filters, pack_integer, unpack_integers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anycan.loops.pump import AsyncioPump, TrioPump
     from anycan.network.base import Network
     from anycan.network.core.interface import Interface
     from anycan.sockets.descriptor import Descriptor
-    from anycan.sockets.pump import AsyncioPump, TrioPump
 
 _RECEIVE_BATCH: Final = 128
 _SEND_BATCH: Final = 64
@@ -352,7 +352,7 @@ class _Bridge(Device):
         """Read some batches of frames; tell whether the descriptor may go on being polled.
 
         Where nothing was to be read, a send call may have taken an error that was: see
-        :mod:`~anycan.sockets.registration`.
+        :mod:`~anycan.loops.registration`.
         """
         for batch in range(_BATCHES):
             try:

@@ -27,7 +27,7 @@ from anycan.interfaces.events import InterfaceChanged, InterfaceEvent
 from anycan.interfaces.monitor import attach_monitor
 from anycan.interfaces.restarter import keep_restarting
 from anycan.interfaces.values import LinkCondition
-from anycan.sockets.background import start_background
+from anycan.loops.background import start_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from anycan.interfaces.restarter import Restarter
     from anycan.interfaces.values import Interface
     from anycan.network.base import Network
-    from anycan.sockets.background import Background
+    from anycan.loops.background import Background
 
 _LOGGER: Final = logging.getLogger("anycan.endpoints")
 _FIRST_DELAY: Final = 0.01  # seconds, before a socket that could not be bound is tried again

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from anycan.sockets.loops import asyncio_loop
+from anycan.loops.which import asyncio_loop
 
 if TYPE_CHECKING:
     import asyncio

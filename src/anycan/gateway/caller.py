@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from anycan.frame import AnyFrame
 from anycan.gateway.reasons import DropReason
-from anycan.sockets.loops import is_cancelled
+from anycan.loops.which import is_cancelled
 from anycan.wire.frames import decode_frame, encode_frame
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from anycan.gateway.outlet import Outlet
 from anycan.gateway.reasons import DropReason
 from anycan.gateway.statistics import PortStatistics
 from anycan.gateway.way import PortWay, SilentWay
+from anycan.loops.pump import open_pump
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.forwarding import ForwardingSocket
 from anycan.sockets.kernel import KernelNetwork
-from anycan.sockets.pump import open_pump
 from anycan.sockets.raw_options import RawOptions
 from anycan.wire.constants import CANFD_MTU, CANXL_MIN_MTU
 from anycan.wire.options import VcidOptions
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from anycan.frame import AnyFrame
     from anycan.gateway.taker import Taker
+    from anycan.loops.pump import AsyncioPump, TrioPump
     from anycan.network.base import Network
-    from anycan.sockets.pump import AsyncioPump, TrioPump
 
 _LOGGER: Final = logging.getLogger("anycan.gateway")
 _BATCHES: Final = 4  # read in a row, before other descriptors have their turn

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from anycan.exceptions import CanOSError
 from anycan.interfaces.from_link import is_can
 from anycan.interfaces.kernel_links import list_links, value_of
+from anycan.loops.pump import open_pump
 from anycan.sockets.netlink import NetlinkSocket
-from anycan.sockets.pump import open_pump
 from anycan.wire.netlink_attributes import MalformedMessageError
 from anycan.wire.netlink_link import RTM_DELLINK, RTM_NEWLINK, Link
 

@@ -19,9 +19,9 @@ from anycan.interfaces.events import EventsLost, InterfaceChanged
 from anycan.interfaces.kernel_feed import KernelLinkFeed
 from anycan.interfaces.tracker import ERROR_CLASSES, LinkTracker
 from anycan.interfaces.user_feed import UserLinkFeed
+from anycan.loops.pump import open_pump
 from anycan.network.user import UserNetwork
 from anycan.sockets.closing import finish_in_background
-from anycan.sockets.pump import open_pump
 from anycan.sockets.raw import RawSocket
 from anycan.sockets.raw_options import RawOptions
 

@@ -12,13 +12,13 @@ from anycan.exceptions import CanError, CanOSError, CanPermissionError, UnknownI
 from anycan.interfaces.events import InterfaceEvent, InterfaceStateChanged
 from anycan.interfaces.functions import restart_interface, set_down, set_up
 from anycan.interfaces.values import LinkCondition
-from anycan.sockets.background import start_background
+from anycan.loops.background import start_background
 
 if TYPE_CHECKING:
     from anycan.interfaces.events import EventsLost
     from anycan.interfaces.monitor import LinkMonitor
     from anycan.interfaces.values import Interface
-    from anycan.sockets.background import Background
+    from anycan.loops.background import Background
 
 _LOGGER: Final = logging.getLogger("anycan.interfaces")
 _LAST_ATTEMPTS: Final = 3

@@ -14,9 +14,9 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from anycan.exceptions import RoutingError
+from anycan.loops.which import is_cancelled
 from anycan.routing.subscription import QueuedSubscription
 from anycan.routing.values import ENDS_ROUTER, GOES_ON
-from anycan.sockets.loops import is_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

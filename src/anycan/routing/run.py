@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from anycan.exceptions import CanError, CanOSError
+from anycan.loops.which import asyncio_loop
 from anycan.routing.handlers import HandlerSubscription
 from anycan.routing.values import ENDS_ROUTER
-from anycan.sockets.loops import asyncio_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

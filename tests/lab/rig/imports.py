@@ -14,6 +14,7 @@ ROOMS: Final = (
     "filter",
     "wire",
     "engine",
+    "loops",
     "network",
     "sockets",
     "interfaces",

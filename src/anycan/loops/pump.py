@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anycan.sockets.registration import Registration
+from anycan.loops.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from anycan.sockets.background import start_background
+from anycan.loops.background import start_background
 
 if TYPE_CHECKING:
-    from anycan.sockets.background import Background
+    from anycan.loops.background import Background
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anycan.sockets.registration import Registration
+from anycan.loops.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

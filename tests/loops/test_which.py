@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from anycan.sockets.loops import asyncio_loop
+from anycan.loops.which import asyncio_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
