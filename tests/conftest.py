@@ -45,7 +45,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return backend
 
 
-@pytest.fixture(params=["user", pytest.param("kernel", marks=pytest.mark.kernel)])
+@pytest.fixture(params=["user", "served", pytest.param("kernel", marks=pytest.mark.kernel)])
 def links(request: pytest.FixtureRequest) -> Iterator[Links]:
     """Run a test on a user-space network and on the kernel. Its interfaces go with it."""
     with open_links(request.param) as links:

@@ -127,6 +127,8 @@ from anycan.interfaces.functions import (
 from anycan.interfaces.values import Interface, LinkCondition
 from anycan.interfaces.watch import InterfaceWatch, wait_for_interface, watch_interfaces
 from anycan.network.base import Network
+from anycan.network.client import ServedNetwork
+from anycan.network.session import ServerLimits
 from anycan.network.user import UserInterface, UserNetwork
 from anycan.routing.attached import ProtocolSubscription
 from anycan.routing.explanation import (
@@ -140,6 +142,7 @@ from anycan.routing.stream import FrameSubscription
 from anycan.routing.subscription import Subscription
 from anycan.routing.values import RouterStatistics, RoutingFault, SubscriptionStatistics
 from anycan.sockets.kernel import KernelNetwork, kernel
+from anycan.sockets.networks import connect_network
 from anycan.wire.bit_timing import CalculatedBitTiming, calc_bit_timing
 from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
@@ -281,6 +284,8 @@ __all__ = [
     "ScreenFormatter",
     "SendUnconfirmedError",
     "SequenceError",
+    "ServedNetwork",
+    "ServerLimits",
     "Subscription",
     "SubscriptionExplanation",
     "SubscriptionOverflowError",
@@ -299,6 +304,7 @@ __all__ = [
     "byte",
     "calc_bit_timing",
     "configure_interface",
+    "connect_network",
     "create_bcm_transport",
     "create_isotp_transport",
     "create_raw_transport",

@@ -223,9 +223,9 @@ def test_a_wake_up_costs_two_system_calls_and_a_frame_none(
             calls.append("recv")
             return self._end.recv(size)
 
-    own, peer = one._own, one._peer
-    monkeypatch.setattr(one, "_own", Counting(own))
-    monkeypatch.setattr(one, "_peer", Counting(peer))
+    readiness = one._readiness
+    monkeypatch.setattr(readiness, "own", Counting(readiness.own))
+    monkeypatch.setattr(readiness, "_peer", Counting(readiness._peer))
     sender.send([FRAME] * 50)
     buffer = MessageBuffer(20)
     while len(calls) < 2:

@@ -8,14 +8,16 @@ import time
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from anycan.exceptions import (
-    NetworkUnavailableError,
-)
+from anyio import TASK_STATUS_IGNORED, sleep_forever
+
+from anycan.exceptions import NetworkUnavailableError
 from anycan.network.core.bcm import BcmSocketCore
 from anycan.network.core.isotp import IsotpSocketCore
 from anycan.network.core.raw import RawSocketCore
 from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
+from anycan.network.server import NetworkServer
+from anycan.network.session import ServerLimits
 from anycan.network.user_faults import UserFaults
 from anycan.network.user_interface import UserInterface
 from anycan.wire.constants import CAN_BCM, CAN_ISOTP, CAN_RAW
@@ -24,6 +26,8 @@ from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU, GREATEST_MAXIMUM_PDU, LEAST_M
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
+
+    from anyio.abc import TaskStatus
 
     from anycan.network.core.socket import SocketCore
 
@@ -121,6 +125,59 @@ class UserNetwork(UserFaults):
         self._stack.close()
         if self._name is not None and _open_networks.get(self._name) is self:
             del _open_networks[self._name]
+
+    async def serve(
+        self,
+        path: str,
+        *,
+        mode: int = 0o600,
+        group: str | int | None = None,
+        group_writable: bool = False,
+        limits: ServerLimits | None = None,
+        task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve the network to other processes, until it is cancelled.
+
+        They connect by :func:`connect_network`, or are started with ``ANYCAN_NETWORK=unix:PATH``,
+        and have the same interfaces and the same semantics as this process. A client that ends,
+        however it does, takes its sockets with it.
+
+        Args:
+            path: Where: a file that is made, and taken away at the end.
+            mode: The rights of that file: who may connect.
+            group: The name or the number of a group whose members may connect too.
+            group_writable: These may send and change links; else they only listen.
+            limits: What clients may have at most.
+            task_status: For ``tasks.start(network.serve, path)``, which returns when clients can
+                connect.
+
+        Raises:
+            NetworkUnavailableError: One is served there already, or the path cannot be used.
+            CanPermissionError: This user may not make a file there.
+            ValueError: There is no such group.
+
+        Example:
+            >>> async def main() -> None:
+            ...     with TemporaryDirectory() as directory:
+            ...         async with UserNetwork() as network, anyio.create_task_group() as tasks:
+            ...             network.add_vcan("vcan0")
+            ...             await tasks.start(network.serve, f"{directory}/can")
+            ...             tasks.cancel_scope.cancel()
+            >>> anyio.run(main)
+        """
+        server = NetworkServer(
+            self,
+            path,
+            mode=mode,
+            group=group,
+            group_writable=group_writable,
+            limits=limits or ServerLimits(),
+        )
+        try:
+            task_status.started()
+            await sleep_forever()
+        finally:
+            server.close()
 
     # What sockets ask
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from anyio import to_thread
+
 from anycan.exceptions import NetworkUnavailableError
 from anycan.network.base import Network
+from anycan.network.client import ServedNetwork
 from anycan.network.user import UserNetwork
 from anycan.sockets.kernel import KernelDescriptor, KernelNetwork, kernel
+from anycan.sockets.served import ServedDescriptor
 from anycan.sockets.user import UserDescriptor
 
 if TYPE_CHECKING:
     from anycan.sockets.descriptor import Descriptor
 
 NETWORK_VARIABLE: Final = "ANYCAN_NETWORK"
+_connections: Final[dict[str, ServedNetwork]] = {}
 
 
 def resolve_network(network: Network | str | None) -> Network:
@@ -22,7 +27,8 @@ def resolve_network(network: Network | str | None) -> Network:
 
     Args:
         network: A network; or ``"kernel"``, ``"user:NAME"`` (an :class:`~anycan.UserNetwork` of
-            that name, open in this process); None: what the environment variable
+            that name, open in this process), ``"unix:PATH"`` (one that another process serves at
+            that path); None: what the environment variable
             ``ANYCAN_NETWORK`` names, else the kernel.
 
     Raises:
@@ -48,14 +54,47 @@ def resolve_network(network: Network | str | None) -> Network:
             )
         return found
     if scheme == "unix" and rest:
-        raise NetworkUnavailableError(
-            f"{network}{source}: this version serves no network to other processes; use kernel,"
-            " or a UserNetwork in the same process"
-        )
+        return _connection(rest)
     raise NetworkUnavailableError(
-        f"no network is called {network!r}{source}: use kernel, or user:NAME for an"
-        " anycan.UserNetwork open in this process"
+        f"no network is called {network!r}{source}: use kernel, unix:PATH for one that another"
+        " process serves, or user:NAME for an anycan.UserNetwork open in this process"
     )
+
+
+def _connection(path: str) -> ServedNetwork:
+    """Give this process's connection to a served network; all that name it share one."""
+    known = _connections.get(path)
+    if known is None or not known.is_open:
+        known = _connections[path] = ServedNetwork(path)
+    return known
+
+
+async def connect_network(path: str) -> ServedNetwork:
+    """Connect to a network that another process serves.
+
+    Args:
+        path: Where it is served (:meth:`UserNetwork.serve`, ``anycan network serve --path``).
+
+    Returns:
+        The network. Close it, or use it as a context manager.
+
+    Raises:
+        NetworkUnavailableError: No network is served there, or it does not answer.
+        CanPermissionError: This user may not connect to it.
+
+    Example:
+        >>> async def main() -> None:
+        ...     with TemporaryDirectory() as directory:
+        ...         async with UserNetwork() as served, anyio.create_task_group() as tasks:
+        ...             served.add_vcan("vcan0")
+        ...             await tasks.start(served.serve, f"{directory}/can")
+        ...             async with await connect_network(f"{directory}/can") as network:
+        ...                 print(network.interface_index("vcan0"))
+        ...             tasks.cancel_scope.cancel()
+        >>> anyio.run(main)
+        1
+    """
+    return await to_thread.run_sync(ServedNetwork, path)
 
 
 def open_descriptor(network: Network, kind: int, protocol: int, module: str) -> Descriptor:
@@ -75,5 +114,7 @@ def open_descriptor(network: Network, kind: int, protocol: int, module: str) -> 
             return KernelDescriptor(kind, protocol, module)
         case UserNetwork():
             return UserDescriptor.on(network, protocol, module)
+        case ServedNetwork():
+            return ServedDescriptor(network, protocol, module)
         case _:
             raise TypeError(f"anycan cannot open sockets on {network!r}")

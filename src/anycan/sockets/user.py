@@ -1,21 +1,18 @@
 """The user-space network's sockets: a descriptor that polls as the kernel's would.
 
-The frames wait in memory. What an event loop polls is one end of a pair of stream sockets: it is
-readable while a byte lies in it, and writable while its send buffer is not full. A byte is written
-when the socket becomes readable and read when it no longer is, so a wake-up costs two system calls
-and a frame none.
+The frames wait in memory; :class:`~anycan.network.readiness.Readiness` is what an event loop polls.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from anycan.exceptions import CanOSError
+from anycan.network.readiness import Readiness
 from anycan.sockets.errors import explain_open
 
 if TYPE_CHECKING:
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
     from anycan.network.core.socket import SocketCore
     from anycan.network.user import UserNetwork
     from anycan.wire.messages import MessageBuffer
-
-_ROOM: Final = 4096  # of the polled end's send buffer, which is filled to make it not writable
-_FILL: Final = bytes(65536)
 
 
 class UserDescriptor:
@@ -49,15 +43,10 @@ class UserDescriptor:
         self._socket = open_core(self._changed)
         self._core: SocketCore | _ClosedCore = self._socket
         try:
-            self._own, self._peer = socket.socketpair()
+            self._readiness = Readiness()
         except OSError as error:  # there are no descriptors left
             self._socket.close()
             raise explain_open(error, "") from None
-        self._own.setblocking(False)
-        self._peer.setblocking(False)
-        self._own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
-        self._readable = False
-        self._writable = True
         self._now_ns = now_ns
 
     @classmethod
@@ -83,23 +72,15 @@ class UserDescriptor:
 
     def fileno(self) -> int:
         """Give the descriptor to poll; -1: it is closed."""
-        return self._own.fileno()
+        return self._readiness.fileno()
 
     def _changed(self) -> None:
         """Make the descriptor poll as the socket is."""
-        core = self._socket
-        if core.readable is not self._readable:
-            self._readable = not self._readable
-            if self._readable:
-                self._peer.send(b"\0")
-            else:
-                self._own.recv(1)
-        if core.writable is not self._writable:
-            self._writable = not self._writable
-            if self._writable:
-                _empty(self._peer)
-            else:
-                _fill(self._own)
+        core, readiness = self._socket, self._readiness
+        if core.readable is not readiness.readable:
+            readiness.set_readable()
+        if core.writable is not readiness.writable:
+            readiness.set_writable()
 
     def bind(self, address: bytes) -> None:
         """Bind to the interface in a ``struct sockaddr_can``."""
@@ -145,8 +126,7 @@ class UserDescriptor:
         """Close the socket; a second time does nothing. Every other call then gives EBADF."""
         self._core.close()
         self._core = _ClosedCore()
-        self._own.close()
-        self._peer.close()
+        self._readiness.close()
 
 
 class _ClosedCore:
@@ -158,22 +138,4 @@ class _ClosedCore:
     bind = connect = setsockopt = getsockopt = receive = send = refuse
 
     def close(self) -> None:
-        pass
-
-
-def _fill(end: socket.socket) -> None:
-    """Write until the send buffer is full, so that the end no longer polls writable."""
-    try:
-        while True:
-            end.send(_FILL)
-    except BlockingIOError:
-        pass
-
-
-def _empty(end: socket.socket) -> None:
-    """Read what the other end's send buffer was filled with."""
-    try:
-        while end.recv(len(_FILL)):
-            pass
-    except BlockingIOError:
         pass

@@ -20,6 +20,7 @@ from anycan.wire.netlink_attributes import (
     I32,
     U32,
     MalformedMessageError,
+    pack_attribute,
     padding,
     unpack_attributes,
 )
@@ -168,6 +169,21 @@ class Acknowledgement:
             _number(found.get(NLMSGERR_ATTR_MISS_TYPE)),
             _number(found.get(NLMSGERR_ATTR_MISS_NEST)),
         )
+
+
+def pack_acknowledgement(request: NetlinkMessage, error: int, text: str = "") -> bytes:
+    """Give ``NLMSG_ERROR`` in answer to a request, without the request in it.
+
+    Args:
+        request: The request.
+        error: The error number; 0: it was done.
+        text: What it was about, in words.
+    """
+    head = _HEADER.pack(_HEADER.size, request.type, request.flags, request.sequence, request.port)
+    told = pack_attribute(NLMSGERR_ATTR_MSG, text.encode() + b"\0") if text else b""
+    flags = NLM_F_CAPPED | (NLM_F_ACK_TLVS if told else 0)
+    payload = I32.pack(-error) + head + told
+    return NetlinkMessage(NLMSG_ERROR, flags, payload, request.sequence).pack()
 
 
 def _number(value: bytes | None) -> int | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from rig import rtnetlink
 from rig.blocking import excuse
 from rig.host import search_path
+from rig.served import served_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ class Links(Protocol):
     """Makes interfaces on a network, and takes them away after the test."""
 
     @property
-    def kind(self) -> Literal["user", "kernel"]:
+    def kind(self) -> Literal["user", "served", "kernel"]:
         """Whose network it is."""
         ...
 
@@ -80,6 +81,45 @@ class UserLinks:
         self.network.set_down(name)
 
 
+class ServedLinks:
+    """Interfaces of a network that another process serves.
+
+    Args:
+        network: The connection to it.
+    """
+
+    kind: Final = "served"
+
+    def __init__(self, network: anycan.ServedNetwork) -> None:
+        self.network: Final = network
+        self._names: set[str] = set()
+
+    def add(self, name: str | None = None, mtu: int = 72) -> str:
+        name = name or _new_name()
+        self._ask(rtnetlink.vcan_request(name, mtu))
+        self.up(name)
+        self._names.add(name)
+        return name
+
+    def remove(self, name: str) -> None:
+        self._names.discard(name)
+        self._ask(rtnetlink.delete_request(name))
+
+    def up(self, name: str) -> None:
+        self._ask(rtnetlink.flags_request(name, up=True))
+
+    def down(self, name: str) -> None:
+        self._ask(rtnetlink.flags_request(name, up=False))
+
+    def _ask(self, request: bytes) -> None:
+        rtnetlink.check(self.network.demand_links(request))
+
+    def close(self) -> None:
+        for name in list(self._names):
+            self.remove(name)
+        self.network.close()
+
+
 class KernelLinks:
     """Interfaces of the running kernel.
 
@@ -117,10 +157,17 @@ class KernelLinks:
 
 
 @contextmanager
-def open_links(kind: Literal["user", "kernel"]) -> Iterator[Links]:
+def open_links(kind: Literal["user", "served", "kernel"]) -> Iterator[Links]:
     """Give links of a kind, for the length of a test."""
     import anycan  # noqa: PLC0415 - the rig's own tests do without
 
+    if kind == "served":
+        served = ServedLinks(anycan.ServedNetwork(served_path()))
+        try:
+            yield served
+        finally:
+            served.close()
+        return
     if kind == "user":
         with anycan.UserNetwork() as network:
             yield UserLinks(network)

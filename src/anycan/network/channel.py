@@ -1,0 +1,92 @@
+"""Messages over a Unix socket: each whole, on ``SOCK_SEQPACKET`` or on a byte stream."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from anycan.wire.served import LENGTH, MOST_BYTES, MalformedRequestError
+
+KIND: Final[int] = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_STREAM)
+"""What a network is served by: macOS has no ``SOCK_SEQPACKET`` for Unix sockets."""
+
+
+class Channel:
+    """One end of a connection, whose socket blocks or does not.
+
+    Args:
+        connected: The socket.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.socket = connected
+        self._is_stream = connected.type == socket.SOCK_STREAM
+        self._read = bytearray()
+
+    def send(self, message: bytes, descriptor: int | None = None) -> None:
+        """Send a message, and with it a descriptor.
+
+        Raises:
+            BlockingIOError: There is no room for it.
+            OSError: The other end is gone.
+        """
+        if self._is_stream:
+            message = LENGTH.pack(len(message)) + message
+        if descriptor is None:
+            sent = self.socket.send(message)
+        else:
+            sent = socket.send_fds(self.socket, [message], [descriptor])
+        if sent != len(message):
+            if not self._is_stream or not self.socket.getblocking():
+                raise BlockingIOError("there is no room for all of a message")
+            self.socket.sendall(message[sent:])
+
+    def receive(self) -> bytes:
+        """Give the next message; no bytes: the other end is gone.
+
+        Raises:
+            BlockingIOError: There is none yet.
+            OSError: The connection failed.
+            MalformedRequestError: It is longer than any.
+        """
+        if not self._is_stream:
+            return self.socket.recv(MOST_BYTES + 1)
+        while (message := self._whole()) is None:
+            data = self.socket.recv(MOST_BYTES)
+            if not data:
+                return b""
+            self._read += data
+        return message
+
+    def receive_descriptor(self) -> tuple[bytes, int | None]:
+        """Give the next message, and the descriptor that came with it."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, MOST_BYTES + 1, 1)
+            descriptor = descriptors[0] if descriptors else None
+            if not self._is_stream or not data:
+                return data, descriptor
+            self._read += data
+            message = self._whole()
+            if message is not None:
+                return message, descriptor
+            message = self.receive()
+            return message, descriptor
+
+    def _whole(self) -> bytes | None:
+        """Give the first message that has been read whole; None: none has."""
+        read = self._read
+        if len(read) < LENGTH.size:
+            return None
+        (length,) = LENGTH.unpack_from(read)
+        if length > MOST_BYTES:
+            raise MalformedRequestError(f"a message of {length} bytes")
+        end = LENGTH.size + length
+        if len(read) < end:
+            return None
+        message = bytes(read[LENGTH.size : end])
+        del read[:end]
+        return message
+
+    def close(self) -> None:
+        """Close this end."""
+        self.socket.close()

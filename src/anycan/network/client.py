@@ -1,0 +1,242 @@
+"""A network that another process serves."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from anycan.exceptions import (
+    CanPermissionError,
+    NetworkUnavailableError,
+    UnknownInterfaceError,
+)
+from anycan.network.channel import KIND, Channel
+from anycan.wire.served import (
+    MOST_BYTES,
+    Answer,
+    MalformedRequestError,
+    Operation,
+    Request,
+    check_hello,
+    pack_hello,
+)
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_PATIENCE: Final = 1  # seconds that an answer may take
+_TIMEVAL: Final = struct.Struct("@ll")
+
+
+class ServedNetwork:
+    """A user-space network that another process serves. Made by :func:`connect_network`.
+
+    Endpoints are opened on it with ``network=``, as on any other. What they ask of it, the server
+    does before the call returns: some tens of microseconds. One that does not answer within a
+    second is taken for dead.
+
+    It is a context manager, synchronous and asynchronous. Leaving it closes the connection.
+
+    A network and everything opened on it belong to one process; threads may share it.
+
+    Args:
+        path: Where it is served.
+
+    Raises:
+        NetworkUnavailableError: No network is served there, or it does not answer.
+        CanPermissionError: This user may not connect to it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._channel: Channel | None = None
+        self._max_pdu_size = 0
+        self._served_name = ""
+        self._connect()
+
+    def _connect(self) -> None:
+        connected = socket.socket(socket.AF_UNIX, KIND)
+        try:
+            # By socket options, not by settimeout(), which polls before each call.
+            patience = _TIMEVAL.pack(_PATIENCE, 0)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+            connected.connect(self.path)
+        except OSError as error:
+            connected.close()
+            raise _no_connection(self.path, error) from None
+        self._channel = Channel(connected)
+        answer = self.ask(Request(Operation.HELLO, 0, pack_hello()))
+        refusal = ""
+        if answer.number:
+            refusal = answer.payload.decode("utf-8", "replace")
+        else:
+            try:
+                self._served_name = check_hello(answer.payload).decode("utf-8", "replace")
+            except MalformedRequestError as error:
+                refusal = str(error)
+        if refusal:
+            self.close()
+            raise NetworkUnavailableError(f"unix:{self.path}: {refusal}")
+        self._max_pdu_size = min(answer.value, MOST_BYTES - 256)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._channel is not None
+
+    # Asking
+
+    def ask(self, request: Request) -> Answer:
+        """Ask the server, and give its answer.
+
+        Raises:
+            NetworkUnavailableError: It is gone, or does not answer.
+        """
+        return self.ask_for_descriptor(request)[0]
+
+    def ask_for_descriptor(self, request: Request) -> tuple[Answer, int | None]:
+        """Ask the server, and give its answer with the descriptor that comes with it."""
+        with self._lock:
+            channel = self._channel
+            if channel is None:
+                raise NetworkUnavailableError(f"the connection to {self.name} is closed")
+            try:
+                channel.send(request.pack())
+                data, descriptor = channel.receive_descriptor()
+                if not data:
+                    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+                return Answer.unpack(data), descriptor
+            except (OSError, MalformedRequestError) as error:
+                self._drop()
+                reason = "it does not answer"
+                if isinstance(error, BrokenPipeError | ConnectionError):
+                    reason = "its server is gone"
+                raise NetworkUnavailableError(f"{self.name} is lost: {reason}") from None
+
+    def _drop(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def demand(self, request: Request) -> Answer:
+        """Ask the server for what it has to do.
+
+        Raises:
+            OSError: It refused, with the number and the words that it gave.
+            NetworkUnavailableError: It is gone, or does not answer.
+        """
+        answer = self.ask(request)
+        if answer.number:
+            text = answer.payload.decode("utf-8", "replace") or os.strerror(answer.number)
+            raise OSError(answer.number, text)
+        return answer
+
+    # What sockets ask
+
+    @property
+    def name(self) -> str:
+        """``"unix:PATH"``."""
+        return f"unix:{self.path}"
+
+    def interface_index(self, name: str) -> int:
+        """Give the index of an interface, from 1.
+
+        Raises:
+            UnknownInterfaceError: There is no interface of that name.
+        """
+        answer = self.ask(Request(Operation.INDEX, 0, name.encode()))
+        if answer.number:
+            text = answer.payload.decode("utf-8", "replace")
+            raise UnknownInterfaceError(errno.ENODEV, text or f"there is no interface {name}", name)
+        return answer.value
+
+    def interface_name(self, index: int) -> str | None:
+        """Give the name of an interface; None: there is no interface of that index."""
+        if not 0 <= index <= 0xFFFFFFFF:
+            return None
+        answer = self.ask(Request(Operation.NAME, index))
+        return None if answer.number else answer.payload.decode("utf-8", "replace")
+
+    def interface_mtu(self, index: int) -> int | None:
+        """Give the MTU of an interface; None: there is no interface of that index."""
+        answer = self.ask(Request(Operation.MTU, index))
+        return None if answer.number else answer.value
+
+    @property
+    def max_pdu_size(self) -> int:
+        """The most bytes in a PDU of ISO-TP."""
+        return self._max_pdu_size
+
+    def remedy(self, interface: str, mtu: int | None = None) -> str:
+        """Say how a user brings an interface up, or gives it another MTU, while it is down."""
+        change = "up=True" if mtu is None else f"mtu={mtu}"
+        return f"configure_interface({interface!r}, {change}, network=...)"
+
+    def demand_links(self, request: bytes) -> bytes:
+        """Ask for links, or have them changed, in rtnetlink's own bytes.
+
+        Args:
+            request: A message.
+
+        Returns:
+            The messages that answer it.
+        """
+        return self.demand(Request(Operation.NETLINK, 0, request)).payload
+
+    def status(self) -> bytes:
+        """Give the server's state, as JSON."""
+        return self.demand(Request(Operation.STATUS)).payload
+
+    # Ending
+
+    def close(self) -> None:
+        """Close the connection; its endpoints are of no more use. A second time does nothing."""
+        with self._lock:
+            self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):
+            self._drop()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._channel is None else ""
+        return f"<ServedNetwork {self.path}{state}>"
+
+
+def _no_connection(path: str, error: OSError) -> NetworkUnavailableError | CanPermissionError:
+    number = error.errno or 0
+    if number in {errno.EACCES, errno.EPERM}:
+        return CanPermissionError(
+            number,
+            f"this user may not connect to the network at {path} (its file's rights, or --group of"
+            " its server)",
+        )
+    reason = {
+        errno.ENOENT: "there is no such file",
+        errno.ECONNREFUSED: "its server is gone",
+        errno.EPROTOTYPE: "what listens there is no anycan network",
+    }.get(number, os.strerror(number))
+    return NetworkUnavailableError(
+        f"no network is served at {path}: {reason} ('anycan network serve --path {path}' serves"
+        " one)"
+    )

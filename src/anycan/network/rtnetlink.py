@@ -1,0 +1,249 @@
+"""A user network's links as rtnetlink has them: requests and events in the kernel's own bytes."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from anycan.network.readiness import Readiness
+from anycan.network.user_interface import check_name
+from anycan.wire.constants import CANFD_MTU
+from anycan.wire.netlink import (
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    NLM_F_MULTI,
+    NLMSG_DONE,
+    NetlinkMessage,
+    pack_acknowledgement,
+    unpack_messages,
+)
+from anycan.wire.netlink_attributes import MalformedMessageError
+from anycan.wire.netlink_can import CanParameters
+from anycan.wire.netlink_link import (
+    ARPHRD_CAN,
+    RTM_DELLINK,
+    RTM_GETLINK,
+    RTM_NEWLINK,
+    RTM_SETLINK,
+    Link,
+    LinkFlag,
+    LinkInfo,
+    OperState,
+)
+from anycan.wire.netlink_statistics import LinkStatistics
+
+if TYPE_CHECKING:
+    from anycan.network.core.interface import Interface
+    from anycan.network.user import UserNetwork
+
+_MOST_EVENTS: Final = 1024
+_CHANGES: Final = frozenset({RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK})
+
+
+def link_of(interface: Interface) -> Link:
+    """Give what rtnetlink would tell of an interface."""
+    counters = interface.counters
+    parameters = interface.parameters()
+    flags = LinkFlag.NOARP
+    if interface.up:
+        flags |= LinkFlag.UP | LinkFlag.RUNNING
+    if interface.carrier:
+        flags |= LinkFlag.LOWER_UP
+    peer = interface.peer
+    return Link(
+        index=interface.index,
+        flags=flags,
+        device_type=ARPHRD_CAN,
+        name=interface.name,
+        mtu=interface.mtu,
+        peer_index=None if peer is None else peer.index,
+        queue_length=interface.queue_length,
+        oper_state=OperState.UP if interface.carrier else OperState.DOWN,
+        info=LinkInfo(interface.kind, parameters, interface.can_statistics),
+        statistics=LinkStatistics(
+            rx_packets=counters.received,
+            tx_packets=counters.sent,
+            rx_bytes=counters.received_bytes,
+            tx_bytes=counters.sent_bytes,
+            rx_dropped=counters.receive_dropped,
+            tx_dropped=counters.send_dropped,
+        ),
+        carrier=int(interface.carrier),
+        carrier_changes=interface.carrier_changes,
+    )
+
+
+class LinkServer:
+    """Answers requests about a network's links.
+
+    Args:
+        network: The network.
+    """
+
+    def __init__(self, network: UserNetwork) -> None:
+        self._network = network
+        self._stack = network._stack  # noqa: SLF001 - hidden from users alone
+
+    def handle(self, data: bytes, *, writable: bool = True) -> bytes:
+        """Do what a datagram asks for; give the datagram that answers it."""
+        try:
+            (request,) = unpack_messages(data)
+            link = Link.unpack(request.payload)
+        except (MalformedMessageError, ValueError):
+            return pack_acknowledgement(NetlinkMessage(0), errno.EINVAL)
+        if request.type in _CHANGES and not writable:
+            return pack_acknowledgement(request, errno.EPERM, "this client may only listen")
+        if request.type == RTM_GETLINK and request.flags & NLM_F_DUMP == NLM_F_DUMP:
+            return self._dump(request)
+        try:
+            told = self._do(request, link)
+        except OSError as error:
+            return pack_acknowledgement(request, error.errno or errno.EIO, error.strerror or "")
+        return told + pack_acknowledgement(request, 0)
+
+    def _do(self, request: NetlinkMessage, link: Link) -> bytes:
+        if request.type == RTM_GETLINK:
+            payload = link_of(self._find(link)).pack()
+            return NetlinkMessage(RTM_NEWLINK, 0, payload, request.sequence).pack()
+        if request.type not in _CHANGES:
+            raise OSError(errno.EOPNOTSUPP, "")
+        if request.type != RTM_DELLINK:
+            self._make_or_change(request, link)
+        else:
+            found = self._find(link)
+            if found.kind not in {"vcan", "vxcan"}:
+                raise OSError(errno.EOPNOTSUPP, "it is a controller")
+            self._stack.remove(found)
+        return b""
+
+    def _dump(self, request: NetlinkMessage) -> bytes:
+        parts = [
+            NetlinkMessage(RTM_NEWLINK, NLM_F_MULTI, link_of(one).pack(), request.sequence).pack()
+            for one in self._stack.by_index.values()
+        ]
+        done = NetlinkMessage(NLMSG_DONE, NLM_F_MULTI, bytes(4), request.sequence)
+        return b"".join([*parts, done.pack()])
+
+    def _find(self, link: Link) -> Interface:
+        by_name = None if link.name is None else self._stack.by_name.get(link.name)
+        found = self._stack.by_index.get(link.index) if link.index else by_name
+        if found is None:
+            raise OSError(errno.ENODEV, "there is no such interface")
+        return found
+
+    def _make_or_change(self, request: NetlinkMessage, link: Link) -> None:
+        if request.flags & NLM_F_CREATE and not link.index:
+            if link.name in self._stack.by_name:
+                if request.flags & NLM_F_EXCL:
+                    raise OSError(errno.EEXIST, "")
+            else:
+                self._make(link)
+                return
+        self._change(self._find(link), link)
+
+    def _make(self, link: Link) -> None:
+        info = link.info or LinkInfo()
+        up = bool(link.flags & link.change & LinkFlag.UP)
+        mtu = CANFD_MTU if link.mtu is None else link.mtu
+        name = link.name or ""
+        try:
+            check_name(name)
+            match info.kind:
+                case "vcan":
+                    self._network.add_vcan(name, mtu=mtu, up=up)
+                case "vxcan":
+                    peer = info.data if isinstance(info.data, Link) else Link()
+                    self._network.add_vxcan(name, peer.name or "", mtu=mtu, up=False)
+                    if up:
+                        self._network.set_up(name)
+                case _:
+                    raise OSError(errno.EOPNOTSUPP, "Unknown device type")
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error)) from None
+
+    def _change(self, interface: Interface, link: Link) -> None:
+        goes_down = bool(link.change & LinkFlag.UP) and not link.flags & LinkFlag.UP
+        if link.info is not None and isinstance(link.info.data, CanParameters):
+            if interface.parameters() is None:
+                raise OSError(errno.EOPNOTSUPP, "it has no controller")
+            parameters = link.info.data
+            if parameters.restart:
+                interface.restart()
+                parameters = attrs.evolve(parameters, restart=None)
+            if parameters != CanParameters():
+                interface.configure(parameters)
+        if link.mtu is not None:
+            self._stack.set_mtu(interface, link.mtu)
+        if link.queue_length is not None:
+            interface.set_queue_length(link.queue_length)
+        if link.name is not None and link.index and link.name != interface.name:
+            self._stack.rename(interface, link.name)
+        if goes_down:
+            interface.set_down()
+        elif link.flags & link.change & LinkFlag.UP:
+            interface.set_up()
+
+
+class LinkEvents:
+    """Tells a client what happens to links: messages, as ``RTNLGRP_LINK`` has them.
+
+    Args:
+        network: The network.
+
+    Attributes:
+        readiness: What the client polls.
+    """
+
+    def __init__(self, network: UserNetwork) -> None:
+        self.readiness = Readiness()
+        self._watchers = network._stack.link_watchers  # noqa: SLF001 - hidden from users alone
+        self._watchers[self._changed] = None
+        self._messages: deque[bytes] = deque()
+        self._overflowed = False
+
+    def _changed(self, interface: Any, present: bool) -> None:
+        if self._overflowed or len(self._messages) >= _MOST_EVENTS:
+            self._messages.clear()
+            self._overflowed = True
+        else:
+            kind = RTM_NEWLINK if present else RTM_DELLINK
+            self._messages.append(NetlinkMessage(kind, 0, link_of(interface).pack()).pack())
+        if not self.readiness.readable:
+            self.readiness.set_readable()
+
+    def take(self, most: int) -> bytes:
+        """Give messages, as many as there is room for.
+
+        Raises:
+            OSError: ENOBUFS: some are lost; EAGAIN: there are none.
+        """
+        if self._overflowed:
+            self._overflowed = False
+            self._settle()
+            raise OSError(errno.ENOBUFS, "events were lost")
+        if not self._messages:
+            raise BlockingIOError(errno.EAGAIN, "there are none")
+        parts: list[bytes] = []
+        size = 0
+        while self._messages and (not parts or size + len(self._messages[0]) <= most):
+            parts.append(self._messages.popleft())
+            size += len(parts[-1])
+        self._settle()
+        return b"".join(parts)
+
+    def _settle(self) -> None:
+        if self.readiness.readable and not self._messages:
+            self.readiness.set_readable()
+
+    def status(self) -> dict[str, Any]:
+        """Tell of it."""
+        return {"kind": "links", "drops": 0}
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        self._watchers.pop(self._changed, None)
+        self.readiness.close()

@@ -1,0 +1,118 @@
+"""A client's socket on a served network, on the server's side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from anycan.network.readiness import Readiness
+from anycan.wire.constants import CAN_MTU, CANFD_MTU, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET
+from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer
+from anycan.wire.options import pack_integer, unpack_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anycan.network.core.socket import SocketCore
+
+_BUFFERED: Final = 128  # messages in an answer
+_MOST_BYTES: Final = 1 << 16  # of an answer
+_SIZES: Final = frozenset({CAN_MTU, CANFD_MTU, XL_PAYLOAD_SIZE})
+_LARGEST_PDU: Final = 1 << 20
+
+
+class ServedSocket:
+    """A socket of a client's.
+
+    Args:
+        open_core: Opens the socket; it is given what to call when it may have become readable or
+            writable, or no longer is.
+        most_buffered: How much its receive and its send buffer may hold at most, in bytes.
+
+    Attributes:
+        readiness: What the client polls.
+
+    Raises:
+        OSError: There are no descriptors left, or no such sockets.
+    """
+
+    def __init__(
+        self, open_core: Callable[[Callable[[], object]], SocketCore], most_buffered: int
+    ) -> None:
+        self._most_buffered = most_buffered
+        self._core = open_core(self._changed)
+        try:
+            self.readiness = Readiness()
+        except OSError:
+            self._core.close()
+            raise
+        self._buffers: dict[tuple[int, bool], MessageBuffer] = {}
+
+    def _changed(self) -> None:
+        core, readiness = self._core, self.readiness
+        if core.readable is not readiness.readable:
+            readiness.set_readable()
+        if core.writable is not readiness.writable:
+            readiness.set_writable()
+
+    def bind(self, address: bytes) -> None:
+        """Bind to the interface in a ``struct sockaddr_can``."""
+        self._core.bind(address)
+
+    def connect(self, address: bytes) -> None:
+        """Connect to the interface in a ``struct sockaddr_can``."""
+        self._core.connect(address)
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set an option; a buffer is no larger than a client's may be."""
+        if level == SOL_SOCKET and option in {SO_RCVBUFFORCE, SO_SNDBUFFORCE} and len(value) >= 4:
+            value = pack_integer(min(unpack_integer(value[:4]), self._most_buffered // 2))
+        self._core.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Give an option."""
+        return self._core.getsockopt(level, option, min(size, _MOST_BYTES))
+
+    def send(self, payloads: list[bytes], address: bytes | None, now_ns: Callable[[], int]) -> int:
+        """Send messages in their order; give how many were taken."""
+        send = self._core.send
+        count = 0
+        try:
+            for payload in payloads:
+                send(payload, address, now_ns())
+                count += 1
+        except OSError:
+            if not count:
+                raise
+        return count
+
+    def receive(self, limit: int, payload_size: int, *, hardware_stamps: bool) -> tuple[int, bytes]:
+        """Give what waits: how many messages, and their headers and records."""
+        buffer = self._buffer(payload_size, hardware_stamps=hardware_stamps)
+        buffer.limit = max(1, min(limit, buffer.capacity))
+        count = self._core.receive(buffer)
+        header = len(buffer.headers) // buffer.capacity
+        headers = bytes(memoryview(buffer.headers)[: count * header])
+        return count, headers + bytes(memoryview(buffer.records)[: count * buffer.stride])
+
+    def _buffer(self, payload_size: int, *, hardware_stamps: bool) -> MessageBuffer:
+        key = payload_size, hardware_stamps
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            if len(self._buffers) >= 8:  # whoever asks in ever other ways
+                self._buffers.clear()
+            size = max(1, min(payload_size, _LARGEST_PDU))
+            stride = MessageBuffer(1, size, hardware_stamps=hardware_stamps).stride
+            capacity = max(1, min(_BUFFERED, _MOST_BYTES // stride))
+            buffer = MessageBuffer(capacity, size, hardware_stamps=hardware_stamps)
+            self._buffers[key] = buffer
+        return buffer
+
+    def status(self) -> dict[str, Any]:
+        """Tell of it."""
+        core = self._core
+        return {"kind": type(core).__name__.removesuffix("SocketCore").lower(), "drops": core.drops}
+
+    def close(self) -> None:
+        """Close it."""
+        self._core.close()
+        self.readiness.close()

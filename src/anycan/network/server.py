@@ -1,0 +1,293 @@
+"""A user network served to other processes: who connects has sockets on it.
+
+It is the same network as in this process. Each client has a connection; what it asks for is done
+when it is read, in the order of the requests, and its sockets go with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import json
+import logging
+import os
+import socket
+import stat
+import struct
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from anycan.exceptions import CanPermissionError, NetworkUnavailableError
+from anycan.loops.pump import open_pump
+from anycan.network.channel import KIND, Channel
+from anycan.network.rtnetlink import LinkServer
+from anycan.network.session import ServerLimits, Session
+from anycan.wire.served import Answer, MalformedRequestError
+
+if TYPE_CHECKING:
+    from anycan.loops.pump import AsyncioPump, TrioPump
+    from anycan.network.user import UserNetwork
+
+_LOGGER: Final = logging.getLogger("anycan.network")
+_BACKLOG: Final = 64
+_REQUESTS: Final = 16  # of one client, before others have their turn
+_CREDENTIALS: Final = struct.Struct("=iII")
+
+
+@attrs.frozen
+class Peer:
+    """Who is at the other end of a connection.
+
+    Attributes:
+        process: The number of its process; None: it is not told.
+        user: Its user's number; None: it is not told.
+        groups: The number of its group; None: it is not told.
+    """
+
+    process: int | None = None
+    user: int | None = None
+    group: int | None = None
+
+
+def peer_of(connected: socket.socket) -> Peer:
+    """Find out who is at the other end, by what the system says (``SO_PEERCRED``)."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return Peer()
+    data = connected.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
+    return Peer(*_CREDENTIALS.unpack(data))
+
+
+class NetworkServer:
+    """Serves a network at a path.
+
+    Args:
+        network: The network.
+        path: Where.
+        mode: The rights of the socket's file.
+        group: Whose members may connect; None: the file's rights say it all.
+        group_writable: They may send, and not listen alone.
+        limits: What clients may have at most.
+
+    Raises:
+        NetworkUnavailableError: Another server is there, or the path cannot be used.
+        CanPermissionError: It may not be made there.
+    """
+
+    def __init__(
+        self,
+        network: UserNetwork,
+        path: str,
+        *,
+        mode: int,
+        group: str | int | None,
+        group_writable: bool,
+        limits: ServerLimits,
+    ) -> None:
+        self._network = network
+        self._path = path
+        self._limits = limits
+        self._group = None if group is None else _group_number(group)
+        self._group_writable = group_writable
+        self._clients: dict[_Connection, None] = {}
+        self._links = LinkServer(network)
+        self._started = time.monotonic()
+        self._refused = 0
+        self._listener = _listen(path, mode, self._group)
+        self._file = Path(path).stat().st_ino
+        self._pump: AsyncioPump | TrioPump = open_pump(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> bool:
+        for _ in range(_REQUESTS):
+            try:
+                connected, _ = self._listener.accept()
+            except BlockingIOError:
+                break
+            except OSError as error:  # no descriptors left: whoever asks next may have one
+                _LOGGER.warning("a client of %s was not let in: %s", self._path, error.strerror)
+                break
+            self._admit(connected)
+        return True
+
+    def _admit(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        peer = peer_of(connected)
+        refusal = self._refusal(peer)
+        if refusal:
+            self._refused += 1
+            _LOGGER.warning("%s: a client (%s) was not let in: %s", self._path, peer, refusal)
+            with suppress(OSError):
+                Channel(connected).send(Answer(errno.EUSERS, 0, refusal.encode()).pack())
+            connected.close()
+            return
+        session = Session(
+            self._network,
+            self._links,
+            self._limits,
+            writable=self._is_writable(peer),
+            status=self._status,
+        )
+        client = _Connection(self, Channel(connected), peer, session)
+        self._clients[client] = None
+
+    def _refusal(self, peer: Peer) -> str:
+        limits = self._limits
+        if len(self._clients) >= limits.connections:
+            return f"there are {limits.connections} clients already"
+        same = sum(client.peer.user == peer.user for client in self._clients)
+        if same >= limits.connections_per_user:
+            return f"its user has {limits.connections_per_user} clients already"
+        return ""
+
+    def _is_writable(self, peer: Peer) -> bool:
+        if self._group is None or self._group_writable:
+            return True
+        return peer.user in {None, 0, os.geteuid()}
+
+    def forget(self, client: _Connection) -> None:
+        """Take note that a client is gone."""
+        self._clients.pop(client, None)
+
+    def _status(self) -> bytes:
+        status: dict[str, Any] = {
+            "network": self._network.name,
+            "path": self._path,
+            "process": os.getpid(),
+            "seconds": round(time.monotonic() - self._started, 3),
+            "refused": self._refused,
+            "interfaces": [attrs.asdict(interface) for interface in self._network.interfaces()],
+            "clients": [client.status() for client in self._clients],
+        }
+        return json.dumps(status).encode()
+
+    def close(self) -> None:
+        """Let nobody in any more, and let all go; a second time does nothing."""
+        self._pump.close()
+        self._listener.close()
+        with suppress(OSError):
+            if Path(self._path).stat().st_ino == self._file:
+                Path(self._path).unlink()
+        for client in list(self._clients):
+            client.close()
+
+
+class _Connection:
+    """A client's connection.
+
+    Args:
+        server: Where it is.
+        channel: The connection.
+        peer: Who it is.
+        session: What it has.
+    """
+
+    def __init__(
+        self, server: NetworkServer, channel: Channel, peer: Peer, session: Session
+    ) -> None:
+        self.peer = peer
+        self._server = server
+        self._channel = channel
+        self._session = session
+        self._open = True
+        self._pump = open_pump(channel.socket.fileno(), self._read)
+
+    def _read(self) -> bool:
+        channel, session = self._channel, self._session
+        try:
+            for _ in range(_REQUESTS):
+                data = channel.receive()
+                if not data:
+                    self.close()
+                    return True
+                answer, descriptor = session.handle(data)
+                channel.send(answer.pack(), descriptor)
+        except BlockingIOError as error:
+            if error.errno is None or not self._open:  # it does not read its answers
+                self._end("it does not read its answers")
+            return True
+        except MalformedRequestError as error:
+            self._end(str(error))
+        except OSError:
+            self.close()
+        return True
+
+    def _end(self, reason: str) -> None:
+        """End it, and tell it why, if it listens."""
+        _LOGGER.warning("a client (%s) is not listened to any more: %s", self.peer, reason)
+        with suppress(OSError):
+            self._channel.send(Answer(errno.EPROTO, 0, reason.encode()).pack())
+        self.close()
+
+    def status(self) -> dict[str, Any]:
+        """Tell of it."""
+        return {
+            "process": self.peer.process,
+            "user": self.peer.user,
+            "requests": self._session.requests,
+            "sockets": [one.status() for one in self._session.sockets.values()],
+        }
+
+    def close(self) -> None:
+        """End it; its sockets go with it. A second time does nothing."""
+        if self._open:
+            self._open = False
+            self._pump.close()
+            self._session.close()
+            self._channel.close()
+            self._server.forget(self)
+
+
+def _group_number(group: str | int) -> int:
+    if isinstance(group, int):
+        return group
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ValueError(f"there is no group {group!r}") from None
+
+
+def _listen(path: str, mode: int, group: int | None) -> socket.socket:
+    """Open a socket at a path; what a server that is no more has left there is taken away."""
+    if _is_served(path):
+        raise NetworkUnavailableError(f"a network is served at {path} already")
+    listener = socket.socket(socket.AF_UNIX, KIND)
+    try:
+        listener.setblocking(False)
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(Path(path).stat().st_mode):
+                Path(path).unlink()
+        # Nobody gets in between bind() and chmod(): the file is made without rights.
+        before = os.umask(0o777)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(before)
+        if group is not None:
+            os.chown(path, -1, group)
+            mode |= 0o060
+        Path(path).chmod(mode)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        number = error.errno or 0
+        text = f"no network can be served at {path}: {os.strerror(number)}"
+        if number in {errno.EACCES, errno.EPERM}:
+            raise CanPermissionError(number, text) from None
+        raise NetworkUnavailableError(text) from None
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, KIND) as asking:
+        try:
+            asking.connect(path)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,214 @@
+"""One client of a served network: what it asks for is done, within its limits."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from anycan.network.rtnetlink import LinkEvents
+from anycan.network.served_socket import ServedSocket
+from anycan.wire.netlink import AF_NETLINK
+from anycan.wire.served import (
+    Answer,
+    MalformedRequestError,
+    Operation,
+    Request,
+    check_hello,
+    pack_hello,
+    unpack_option,
+    unpack_receive,
+    unpack_send,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anycan.network.rtnetlink import LinkServer
+    from anycan.network.user import UserNetwork
+
+_WRITING: Final = frozenset({Operation.SEND, Operation.INJECT})
+
+
+@attrs.frozen(kw_only=True)
+class ServerLimits:
+    """What clients of a served network may have at most.
+
+    Attributes:
+        connections: Of all clients together.
+        connections_per_user: Of the clients of one user.
+        sockets: Of one client.
+        buffer: What each of a socket's two buffers holds, in bytes, as the kernel counts.
+        operations: Cyclic transmissions and receptions of the broadcast manager, of one client.
+    """
+
+    connections: int = 256
+    connections_per_user: int = 128
+    sockets: int = 256
+    buffer: int = 8 << 20
+    operations: int = 4096
+
+
+class Session:
+    """What one client has, and may.
+
+    Args:
+        network: The network.
+        links: Its links.
+        limits: What it may have at most.
+        writable: It may send, and change links.
+        status: Gives the server's state.
+
+    Attributes:
+        sockets: Its sockets, by number.
+        requests: How many requests it has made.
+    """
+
+    def __init__(
+        self,
+        network: UserNetwork,
+        links: LinkServer,
+        limits: ServerLimits,
+        *,
+        writable: bool,
+        status: Callable[[], bytes],
+    ) -> None:
+        self._network = network
+        self._links = links
+        self._limits = limits
+        self._writable = writable
+        self._status = status
+        self.sockets: dict[int, ServedSocket | LinkEvents] = {}
+        self.requests = 0
+        self.greeted = False
+        self._last = 0
+        self._operations: dict[int, Callable[[Request], Answer | tuple[Answer, int]]] = {
+            Operation.HELLO: self._hello,
+            Operation.OPEN: self._open,
+            Operation.CLOSE: self._close,
+            Operation.BIND: self._bind,
+            Operation.CONNECT: self._connect,
+            Operation.SET_OPTION: self._set_option,
+            Operation.GET_OPTION: self._get_option,
+            Operation.RECEIVE: self._receive,
+            Operation.SEND: self._send,
+            Operation.INDEX: self._index,
+            Operation.NAME: self._name,
+            Operation.MTU: self._mtu,
+            Operation.NETLINK: self._netlink,
+            Operation.STATUS: self._tell_status,
+        }
+
+    def handle(self, data: bytes) -> tuple[Answer, int | None]:
+        """Do what a client asks for; give the answer, and the descriptor that goes with it.
+
+        Raises:
+            MalformedRequestError: It makes no sense, and the client is to be listened to no more.
+        """
+        request = Request.unpack(data)
+        self.requests += 1
+        operation = self._operations.get(request.operation)
+        if operation is None:
+            raise MalformedRequestError(f"there is no operation {request.operation}")
+        if not self.greeted and request.operation != Operation.HELLO:
+            raise MalformedRequestError("a client says first who it is")
+        if request.operation in _WRITING and not self._writable:
+            return Answer(errno.EPERM, 0, b"this client may only listen"), None
+        try:
+            answer = operation(request)
+        except OSError as error:
+            text = (error.strerror or "").encode()
+            return Answer(error.errno or errno.EIO, 0, text), None
+        return (answer, None) if isinstance(answer, Answer) else answer
+
+    def _hello(self, request: Request) -> Answer:
+        check_hello(request.payload)
+        self.greeted = True
+        return Answer(0, self._network.max_pdu_size, pack_hello() + self._network.name.encode())
+
+    def _open(self, request: Request) -> tuple[Answer, int]:
+        if len(self.sockets) >= self._limits.sockets:
+            raise OSError(errno.EMFILE, f"a client has {self._limits.sockets} sockets at most")
+        opened: ServedSocket | LinkEvents
+        if request.socket == AF_NETLINK:
+            opened = LinkEvents(self._network)
+        else:
+            protocol = request.socket
+
+            def open_core(changed: Callable[[], object]) -> Any:
+                return self._network._open_socket(protocol, changed)  # noqa: SLF001 - hidden from users alone
+
+            opened = ServedSocket(open_core, self._limits.buffer)
+        self._last += 1
+        self.sockets[self._last] = opened
+        return Answer(0, self._last), opened.readiness.fileno()
+
+    def _socket(self, request: Request) -> ServedSocket:
+        found = self.sockets.get(request.socket)
+        if not isinstance(found, ServedSocket):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return found
+
+    def _close(self, request: Request) -> Answer:
+        closed = self.sockets.pop(request.socket, None)
+        if closed is not None:
+            closed.close()
+        return Answer()
+
+    def _bind(self, request: Request) -> Answer:
+        self._socket(request).bind(request.payload)
+        return Answer()
+
+    def _connect(self, request: Request) -> Answer:
+        self._socket(request).connect(request.payload)
+        return Answer()
+
+    def _set_option(self, request: Request) -> Answer:
+        level, option, _, value = unpack_option(request.payload)
+        self._socket(request).setsockopt(level, option, value)
+        return Answer()
+
+    def _get_option(self, request: Request) -> Answer:
+        level, option, size, _ = unpack_option(request.payload)
+        return Answer(0, 0, self._socket(request).getsockopt(level, option, size))
+
+    def _receive(self, request: Request) -> Answer:
+        limit, payload_size, hardware_stamps = unpack_receive(request.payload)
+        found = self.sockets.get(request.socket)
+        if isinstance(found, LinkEvents):
+            return Answer(0, 0, found.take(payload_size))
+        count, data = self._socket(request).receive(
+            limit, payload_size, hardware_stamps=hardware_stamps
+        )
+        return Answer(0, count, data)
+
+    def _send(self, request: Request) -> Answer:
+        payloads, address = unpack_send(request.payload)
+        now_ns = self._network._now_ns  # noqa: SLF001 - hidden from users alone
+        return Answer(0, self._socket(request).send(payloads, address, now_ns))
+
+    def _index(self, request: Request) -> Answer:
+        name = request.payload.decode("utf-8", "replace")
+        return Answer(0, self._network.interface_index(name))
+
+    def _name(self, request: Request) -> Answer:
+        name = self._network.interface_name(request.socket)
+        return Answer(errno.ENODEV) if name is None else Answer(0, 0, name.encode())
+
+    def _mtu(self, request: Request) -> Answer:
+        mtu = self._network.interface_mtu(request.socket)
+        return Answer(errno.ENODEV) if mtu is None else Answer(0, mtu)
+
+    def _netlink(self, request: Request) -> Answer:
+        return Answer(0, 0, self._links.handle(request.payload, writable=self._writable))
+
+    def _tell_status(self, _request: Request) -> Answer:
+        return Answer(0, 0, self._status())
+
+    def close(self) -> None:
+        """Close all that the client has."""
+        while self.sockets:
+            _, one = self.sockets.popitem()
+            one.close()

@@ -1,0 +1,118 @@
+"""Sockets on a network that another process serves: each call is asked there, and done at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from anycan.exceptions import NetworkUnavailableError
+from anycan.sockets.errors import explain_open
+from anycan.wire.messages import HEADER_SIZE
+from anycan.wire.served import (
+    MOST_BYTES,
+    Operation,
+    Request,
+    pack_option,
+    pack_receive,
+    pack_send,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anycan.network.client import ServedNetwork
+    from anycan.wire.messages import MessageBuffer
+
+_ROOM: Final = MOST_BYTES - 4096  # of a request, for payloads
+
+
+class ServedDescriptor:
+    """A socket of a served network: a :class:`~anycan.sockets.descriptor.Descriptor`.
+
+    Args:
+        network: The network.
+        protocol: ``CAN_RAW`` and its like.
+        module: What the kernel calls that, for the error message.
+
+    Raises:
+        ProtocolUnavailableError: The network has no such sockets.
+        NetworkUnavailableError: The server is gone.
+    """
+
+    def __init__(self, network: ServedNetwork, protocol: int, module: str) -> None:
+        self._network = network
+        answer, descriptor = network.ask_for_descriptor(Request(Operation.OPEN, protocol))
+        if answer.number or descriptor is None:
+            number = answer.number or errno.EPROTO
+            raise explain_open(OSError(number, os.strerror(number)), module)
+        self._number = answer.value
+        self._polled: socket.socket | None = socket.socket(fileno=descriptor)
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll; -1: it is closed."""
+        return -1 if self._polled is None else self._polled.fileno()
+
+    def _demand(self, operation: Operation, payload: bytes) -> tuple[int, bytes]:
+        if self._polled is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
+            answer = self._network.ask(Request(operation, self._number, payload))
+        except NetworkUnavailableError as error:
+            raise OSError(errno.ENODEV, str(error)) from None
+        number = answer.number
+        if number:
+            raise OSError(number, os.strerror(number))
+        return answer.value, answer.payload
+
+    def bind(self, address: bytes) -> None:
+        """Bind to the interface in a ``struct sockaddr_can``."""
+        self._demand(Operation.BIND, address)
+
+    def connect(self, address: bytes) -> None:
+        """Connect to the interface in a ``struct sockaddr_can``."""
+        self._demand(Operation.CONNECT, address)
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set a socket option from its bytes."""
+        self._demand(Operation.SET_OPTION, pack_option(level, option, value))
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Give the bytes of a socket option, ``size`` at most."""
+        return self._demand(Operation.GET_OPTION, pack_option(level, option, size))[1]
+
+    def receive(self, buffer: MessageBuffer) -> int:
+        """Fill a buffer with what waits."""
+        request = pack_receive(
+            buffer.limit, buffer.payload_size, hardware_stamps=buffer.hardware_stamps
+        )
+        count, data = self._demand(Operation.RECEIVE, request)
+        split = count * HEADER_SIZE
+        buffer.headers[:split] = data[:split]
+        buffer.records[: count * buffer.stride] = data[split:]
+        return count
+
+    def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
+        """Send messages in their order, as many as go into one request."""
+        size, count = 0, 0
+        for payload in payloads:
+            size += len(payload) + 4
+            if count and size > _ROOM:
+                break
+            count += 1
+        return self._demand(Operation.SEND, pack_send(list(payloads[:count]), address))[0]
+
+    def send_received(self, buffer: MessageBuffer, count: int, size: int) -> int:
+        """Send the first payloads of a receive buffer, all of one length."""
+        starts = range(0, count * buffer.stride, buffer.stride)
+        return self.send([bytes(buffer.records[start : start + size]) for start in starts])
+
+    def close(self) -> None:
+        """Close the socket; a second time does nothing. Every other call then gives EBADF."""
+        polled, self._polled = self._polled, None
+        if polled is not None:
+            with suppress(NetworkUnavailableError):  # and its sockets with it
+                self._network.ask(Request(Operation.CLOSE, self._number))
+            polled.close()
