@@ -46,7 +46,7 @@ class ServerLimits:
 
     connections: int = 256
     connections_per_user: int = 128
-    sockets: int = 256
+    sockets: int = 1024
     buffer: int = 8 << 20
     operations: int = 4096
 
