@@ -86,7 +86,7 @@ def test_the_environment_names_one(network: UserNetwork, monkeypatch: pytest.Mon
     ("name", "words"),
     [
         ("user:x", "'x' is open in this process{}: open it with anycan.UserNetwork(name='x')"),
-        ("unix:/run/can", "unix:/run/can{}: this version serves no network to other processes"),
+        ("unix:/run/can", "no network is served at /run/can: there is no such file"),
         ("user:", "no network is called 'user:'{}: use kernel, or user:NAME"),
         ("user", "no network is called 'user'{}: "),
         ("unix:", "no network is called 'unix:'{}: "),

@@ -27,7 +27,6 @@ from anycan.endpoints.bcm_transport_line import TransportLine
 from anycan.endpoints.bcm_waiting import operations_maker
 from anycan.endpoints.closing import finish_and_tell
 from anycan.exceptions import CanOSError, InterfaceRemovedError
-from anycan.loops.registration import Registration
 from anycan.sockets.closing import finish_in_background
 from anycan.sockets.networks import resolve_network
 

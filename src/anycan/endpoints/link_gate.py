@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from anycan.interfaces.monitor import LinkMonitor
     from anycan.interfaces.restarter import Restarter
     from anycan.interfaces.values import Interface
-    from anycan.network.base import Network
     from anycan.loops.background import Background
+    from anycan.network.base import Network
 
 _LOGGER: Final = logging.getLogger("anycan.endpoints")
 _FIRST_DELAY: Final = 0.01  # seconds, before a socket that could not be bound is tried again

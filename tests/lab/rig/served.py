@@ -36,7 +36,7 @@ def served_path() -> str:
     """Give the path of a network that another process serves; it is started at the first call."""
     directory = tempfile.TemporaryDirectory(prefix="anycan")
     path = str(Path(directory.name) / "network")
-    server = subprocess.Popen(
+    server = subprocess.Popen(  # noqa: S603 - words of this file
         [sys.executable, "-m", "rig.served", path],
         cwd=Path(__file__).parents[1],
         stdin=subprocess.PIPE,
