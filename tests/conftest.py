@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from rig.host import in_guest
 from rig.links import ip, open_links
+from rig.served import served_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Run an async test (``@pytest.mark.anyio``) on every back end."""
     backend: tuple[str, dict[str, Any]] = request.param
     return backend
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the process that serves a network, before a test that counts descriptors begins."""
+    if any("served" in item.name for item in session.items):
+        served_path()
 
 
 @pytest.fixture(params=["user", "served", pytest.param("kernel", marks=pytest.mark.kernel)])

@@ -1,22 +1,24 @@
-"""Two networks to run the same program on: the kernel's, and one in user space."""
+"""Networks to run the same program on: the kernel's, one in user space, and one that is served."""
 
 from __future__ import annotations
 
-import fcntl
-import socket
 import struct
-import subprocess
-from typing import TYPE_CHECKING, Final, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import anycan
+from rig import rtnetlink
+from rig.served import served_path
 
 if TYPE_CHECKING:
     from anycan import Network
 
 INTERFACES: Final = ("flexible", "classical", "long")
 MTUS: Final = {"flexible": 72, "classical": 16, "long": 2060}
-
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+PAIR: Final = ("near", "far")
+"""The ends of a vxcan, for the stages that have one. They are always up."""
+ELSEWHERE: Final = 999_999
+"""An index that no interface has."""
 
 
 class Stage(Protocol):
@@ -29,6 +31,9 @@ class Stage(Protocol):
     def name(self, interface: str) -> str:
         """Give the real name of one of :data:`INTERFACES`."""
 
+    def index(self, interface: str) -> int:
+        """Give the index that an interface has, or had."""
+
     def down(self, interface: str) -> None:
         """Take a link down."""
 
@@ -38,53 +43,140 @@ class Stage(Protocol):
     def replace(self, interface: str) -> None:
         """Remove an interface, and add one of the same name, up."""
 
+    def remove(self, interface: str) -> None:
+        """Remove an interface."""
 
-class KernelStage:
-    """Three vcans of the kernel, made once. Links are set by ioctl: a process each is too slow."""
+    def add(self, interface: str) -> None:
+        """Add one that is not there, up."""
 
-    network = anycan.kernel
+    def set_mtu(self, interface: str, mtu: int) -> None:
+        """Change an interface's MTU."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        for interface in INTERFACES:
-            self._run(*self._addition(interface))
+    @property
+    def alien(self) -> int:
+        """The index of an interface that has nothing to do with CAN, or of none."""
 
-    def _addition(self, interface: str) -> tuple[str, str]:
-        name = self.name(interface)
-        return (
-            f"link add dev {name} type vcan",
-            f"link set {name} mtu {MTUS[interface]} up",
-        )
+    @property
+    def roles(self) -> dict[int, str]:
+        """The interfaces by index."""
 
-    def _run(self, *commands: str) -> None:
-        subprocess.run(
-            ["ip", "-batch", "-"],  # noqa: S607 - wherever it is
-            input="\n".join(commands).encode(),
-            check=True,
-        )
+    def reset(self) -> None:
+        """Have all interfaces as they were at first."""
+
+
+class _NetlinkStage(ABC):
+    """A network whose links are changed by rtnetlink, made once for many programs.
+
+    What a program has changed of them is noted, so that nothing else need be undone.
+
+    Args:
+        pair: There is a vxcan as well.
+    """
+
+    network: Network
+    alien: ClassVar[int] = ELSEWHERE
+
+    def __init__(self, *, pair: bool = False) -> None:
+        self._indices: dict[str, int] = {}
+        self._mtus: dict[str, int] = {}
+        self._raised: set[str] = set()
+        self._pair = PAIR if pair else ()
+        try:
+            if pair:
+                near, far = map(self.name, PAIR)
+                self._ask(vxcan_request(near, far))
+                for one in (near, far):
+                    self._ask(rtnetlink.flags_request(one, up=True))
+            self.reset()
+            for end in self._pair:
+                self._indices[end] = self.network.interface_index(self.name(end))
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def _ask(self, request: bytes) -> None:
+        """Have a request done, or raise what the answer says."""
 
     def name(self, interface: str) -> str:
         return f"diff{interface}"
 
-    def _flags(self, interface: str, request: int, flags: int) -> int:
-        record = struct.pack("16sH22x", self.name(interface).encode(), flags)
-        answer = fcntl.ioctl(self._socket, request, record)
-        return int(struct.unpack_from("16xH", answer)[0])
+    def index(self, interface: str) -> int:
+        return self._indices[interface]
+
+    @property
+    def roles(self) -> dict[int, str]:
+        return {index: interface for interface, index in self._indices.items()}
 
     def up(self, interface: str) -> None:
-        flags = self._flags(interface, _SIOCGIFFLAGS, 0)
-        self._flags(interface, _SIOCSIFFLAGS, flags | _IFF_UP)
+        self._ask(rtnetlink.flags_request(self.name(interface), up=True))
+        self._raised.add(interface)
 
     def down(self, interface: str) -> None:
-        flags = self._flags(interface, _SIOCGIFFLAGS, 0)
-        self._flags(interface, _SIOCSIFFLAGS, flags & ~_IFF_UP)
+        self._ask(rtnetlink.flags_request(self.name(interface), up=False))
+        self._raised.discard(interface)
 
     def replace(self, interface: str) -> None:
-        self._run(f"link del {self.name(interface)}", *self._addition(interface))
+        self.remove(interface)
+        self.add(interface)
+
+    def remove(self, interface: str) -> None:
+        self._ask(rtnetlink.delete_request(self.name(interface)))
+        self._raised.discard(interface)
+        del self._mtus[interface]
+
+    def add(self, interface: str) -> None:
+        name = self.name(interface)
+        self._ask(rtnetlink.vcan_request(name, MTUS[interface]))
+        self._mtus[interface] = MTUS[interface]
+        self._indices[interface] = self.network.interface_index(name)
+        self.up(interface)
+
+    def set_mtu(self, interface: str, mtu: int) -> None:
+        self._ask(mtu_request(self.name(interface), mtu))
+        self._mtus[interface] = mtu
+
+    def reset(self) -> None:
+        for interface in INTERFACES:
+            if interface not in self._mtus:
+                self.add(interface)
+            if self._mtus[interface] != MTUS[interface]:
+                self.down(interface)
+                self.set_mtu(interface, MTUS[interface])
+            if interface not in self._raised:
+                self.up(interface)
 
     def close(self) -> None:
-        self._socket.close()
-        self._run(*(f"link del {self.name(interface)}" for interface in INTERFACES))
+        """Take the interfaces away."""
+        for interface in [*self._mtus, *self._pair[:1]]:
+            self._ask(rtnetlink.delete_request(self.name(interface)))
+
+
+class KernelStage(_NetlinkStage):
+    """Three vcans of the kernel, made once."""
+
+    network = anycan.kernel
+    alien = 1  # of the loopback interface, always
+
+    def _ask(self, request: bytes) -> None:
+        rtnetlink._ask(request)
+
+
+class ServedStage(_NetlinkStage):
+    """Three vcans of a network that another process serves, made once."""
+
+    network: anycan.ServedNetwork
+
+    def __init__(self, *, pair: bool = False) -> None:
+        self.network = anycan.ServedNetwork(served_path())
+        super().__init__(pair=pair)
+
+    def _ask(self, request: bytes) -> None:
+        rtnetlink.check(self.network.demand_links(request))
+
+    def close(self) -> None:
+        super().close()
+        self.network.close()
 
 
 class UserStage:
@@ -92,15 +184,33 @@ class UserStage:
 
     Args:
         network: Where; None: on one of their own.
+        pair: There is a vxcan as well.
     """
 
-    def __init__(self, network: anycan.UserNetwork | None = None) -> None:
+    alien = ELSEWHERE
+
+    def __init__(self, network: anycan.UserNetwork | None = None, *, pair: bool = False) -> None:
         self.network = network or anycan.UserNetwork()
+        self._pair = pair
+        self._indices: dict[str, int] = {}
+        self._furnish()
+
+    def _furnish(self) -> None:
+        if self._pair:
+            indices = self.network.add_vxcan(*PAIR)
+            self._indices |= zip(PAIR, indices, strict=True)
         for interface in INTERFACES:
-            self.network.add_vcan(interface, mtu=MTUS[interface])
+            self.add(interface)
 
     def name(self, interface: str) -> str:
         return interface
+
+    def index(self, interface: str) -> int:
+        return self._indices[interface]
+
+    @property
+    def roles(self) -> dict[int, str]:
+        return {index: interface for interface, index in self._indices.items()}
 
     def up(self, interface: str) -> None:
         self.network.set_up(interface)
@@ -109,5 +219,36 @@ class UserStage:
         self.network.set_down(interface)
 
     def replace(self, interface: str) -> None:
+        self.remove(interface)
+        self.add(interface)
+
+    def remove(self, interface: str) -> None:
         self.network.remove(interface)
-        self.network.add_vcan(interface, mtu=MTUS[interface])
+
+    def add(self, interface: str) -> None:
+        self._indices[interface] = self.network.add_vcan(interface, mtu=MTUS[interface])
+
+    def set_mtu(self, interface: str, mtu: int) -> None:
+        self.network.set_mtu(interface, mtu)
+
+    def reset(self) -> None:
+        self.network.close()
+        self.network = anycan.UserNetwork()
+        self._furnish()
+
+
+def mtu_request(name: str, mtu: int) -> bytes:
+    """Give the request that changes an interface's MTU."""
+    attribute = rtnetlink._attribute(rtnetlink._MTU, struct.pack("=I", mtu))
+    return rtnetlink._request(rtnetlink._NEWLINK, 0, name, attribute)
+
+
+def vxcan_request(name: str, peer: str) -> bytes:
+    """Give the request that makes a pair of virtual interfaces."""
+    # linux/if_link.h and linux/can/vxcan.h: IFLA_INFO_DATA is 2, VXCAN_INFO_PEER 1.
+    attribute = rtnetlink._attribute
+    far = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+    far += attribute(rtnetlink._IFNAME, peer.encode() + b"\0")
+    kind = attribute(rtnetlink._KIND, b"vxcan") + attribute(2, attribute(1, far))
+    information = attribute(rtnetlink._LINKINFO, kind)
+    return rtnetlink._request(rtnetlink._NEWLINK, rtnetlink._CREATE_EXCLUSIVE, name, information)

@@ -782,7 +782,7 @@ class TestOpeningThatFails:
             left -= 1
             return make()
 
-        monkeypatch.setattr("anycan.sockets.user.socket.socketpair", refuse)
+        monkeypatch.setattr("anycan.network.readiness.socket.socketpair", refuse)
         with pytest.raises(CanOSError, match="Too many open files"):
             open_socket(network, implementation="engine")
 
@@ -820,7 +820,8 @@ def is_open(number: int) -> bool:
 
 def numbers_of(descriptor: Any) -> list[int]:
     """Give the numbers of all that a descriptor has open."""
-    ends = [descriptor._own, descriptor._peer, descriptor._raw._own, descriptor._raw._peer]
+    pairs = [descriptor._readiness, descriptor._raw._readiness]
+    ends = [end for pair in pairs for end in (pair.own, pair._peer)]
     return [end.fileno() for end in ends]
 
 

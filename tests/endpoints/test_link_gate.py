@@ -26,7 +26,8 @@ from anycan import (
 from anycan.endpoints.link_gate import LinkGate
 from anycan.interfaces import monitor as monitor_module
 from anycan.interfaces import restarter as restarter_module
-from anycan.interfaces.kernel_links import KernelLinks
+from anycan.interfaces.link_source import KERNEL
+from anycan.interfaces.netlink_links import NetlinkLinks
 from rig.link_kernel import in_place_of_the_kernel
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ def test_a_link_that_cannot_be_bound_is_tried_again_by_itself(
 
 async def test_it_went_and_came_in_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others were lost; all the same it is a gap, as the socket was not bound."""
-    links = KernelLinks()
+    links = NetlinkLinks(KERNEL)
     with in_place_of_the_kernel(monkeypatch) as stand_in:
         old = links.create_vcan("vcan0", 72, up=True)
         bound: list[int] = []
@@ -330,7 +331,7 @@ async def test_what_the_gate_deals_with(
 
 async def test_the_kernel_is_asked_what_has_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket may be told before its link event has been read."""
-    links = KernelLinks()
+    links = NetlinkLinks(KERNEL)
     with in_place_of_the_kernel(monkeypatch):
         links.create_vcan("vcan0", 72, up=True)
         gate = Gate(anycan.kernel)

@@ -28,7 +28,8 @@ from anycan import (
 )
 from anycan.interfaces import monitor as monitor_module
 from anycan.interfaces import watch as watch_module
-from anycan.interfaces.kernel_links import KernelLinks
+from anycan.interfaces.link_source import KERNEL
+from anycan.interfaces.netlink_links import NetlinkLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +155,7 @@ async def test_stamps_are_of_this_time_and_do_not_go_back(network: UserNetwork) 
 
 async def test_the_kernels(stand_in: LinkKernel) -> None:
     stand_in.add_can("can0")
-    links = KernelLinks()
+    links = NetlinkLinks(KERNEL)
     async with watch_interfaces(present=True) as events:
         links.create_vcan("vcan0", 72, up=True)
         links.delete("vcan0")

@@ -87,7 +87,7 @@ def test_the_environment_names_one(network: UserNetwork, monkeypatch: pytest.Mon
     [
         ("user:x", "'x' is open in this process{}: open it with anycan.UserNetwork(name='x')"),
         ("unix:/run/can", "no network is served at /run/can: there is no such file"),
-        ("user:", "no network is called 'user:'{}: use kernel, or user:NAME"),
+        ("user:", "no network is called 'user:'{}: use kernel, unix:PATH for"),
         ("user", "no network is called 'user'{}: "),
         ("unix:", "no network is called 'unix:'{}: "),
         ("can0", "no network is called 'can0'{}: "),

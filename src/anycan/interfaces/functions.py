@@ -15,12 +15,12 @@ from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from anycan.exceptions import InterfaceExistsError
-from anycan.interfaces.kernel_links import KernelLinks
+from anycan.interfaces.link_source import source_of
 from anycan.interfaces.links import check_mtu
+from anycan.interfaces.netlink_links import NetlinkLinks
 from anycan.interfaces.settings import Settings
 from anycan.interfaces.user_links import UserLinks
 from anycan.network.user import UserNetwork
-from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.networks import resolve_network
 from anycan.wire.constants import CANFD_MTU
 
@@ -41,9 +41,7 @@ async def _ask(network: Network | str | None, question: Callable[[Links], Result
     if isinstance(found, UserNetwork):
         await checkpoint()
         return question(UserLinks(found))
-    if not isinstance(found, KernelNetwork):
-        raise TypeError(f"anycan knows no interfaces of {found!r}")
-    return await to_thread.run_sync(question, KernelLinks())
+    return await to_thread.run_sync(question, NetlinkLinks(source_of(found)))
 
 
 async def list_interfaces(*, network: Network | str | None = None) -> list[Interface]:

@@ -13,15 +13,22 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from anycan.exceptions import CanOSError, InterfaceRemovedError, ProtocolUnavailableError
+from anycan.exceptions import (
+    CanError,
+    CanOSError,
+    InterfaceRemovedError,
+    ProtocolUnavailableError,
+)
 from anycan.frame import ErrorFrame
 from anycan.interfaces.events import EventsLost, InterfaceChanged
-from anycan.interfaces.kernel_feed import KernelLinkFeed
+from anycan.interfaces.link_source import source_of
+from anycan.interfaces.netlink_feed import NetlinkLinkFeed
 from anycan.interfaces.tracker import ERROR_CLASSES, LinkTracker
 from anycan.interfaces.user_feed import UserLinkFeed
 from anycan.loops.pump import open_pump
 from anycan.network.user import UserNetwork
 from anycan.sockets.closing import finish_in_background
+from anycan.sockets.kernel import KernelNetwork
 from anycan.sockets.raw import RawSocket
 from anycan.sockets.raw_options import RawOptions
 
@@ -68,13 +75,13 @@ class LinkMonitor:
         self._to_tell: deque[InterfaceEvent | EventsLost] = deque()
         self._is_telling = False
         self._listeners: dict[LinkListener, None] = {}
-        self._feed: UserLinkFeed | KernelLinkFeed
+        self._feed: UserLinkFeed | NetlinkLinkFeed
         # A user network tells at once of its controllers' states; the kernel by error frames first.
-        self._tells_states = isinstance(network, UserNetwork)
+        self._tells_states = not isinstance(network, KernelNetwork)
         if isinstance(network, UserNetwork):
             self._feed = UserLinkFeed(network, self)
         else:
-            self._feed = KernelLinkFeed(self)
+            self._feed = NetlinkLinkFeed(self, source_of(network))
         self._errors: _ErrorReader | None = None
         try:
             self._errors = _ErrorReader(network, self)
@@ -121,6 +128,16 @@ class LinkMonitor:
         now_ns = self.now_ns()
         self.tell([EventsLost(timestamp_ns=now_ns)])
         self.tell(self.tracker.replace(interfaces, now_ns))
+
+    def renewed(self) -> None:
+        """Take note that the network is back after it was gone: hear its error frames again."""
+        errors, self._errors = self._errors, None
+        if errors is not None:
+            errors.close()
+        try:
+            self._errors = _ErrorReader(self.network, self)
+        except CanError as error:  # it is gone again, and will be back
+            _LOGGER.debug("error frames are not heard: %s", error)
 
     def take_error(self, frame: ErrorFrame) -> None:
         """Take note of what a controller tells."""
@@ -188,9 +205,10 @@ class _ErrorReader:
                 frames = self._socket.receive()
             except BlockingIOError:
                 return True
-            except InterfaceRemovedError:  # of all: a user network is closed
+            except InterfaceRemovedError:  # of all: a user network is closed, or a served one gone
                 self._pump.close()
-                self._monitor.end()
+                if isinstance(self._monitor.network, UserNetwork):
+                    self._monitor.end()
                 return True
             except CanOSError as error:
                 _LOGGER.debug("error frames may be lost: %s", error.strerror)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from anycan.interfaces.user_links import value_of
 
 if TYPE_CHECKING:
-    from anycan.interfaces.kernel_feed import LinkSink
+    from anycan.interfaces.netlink_feed import LinkSink
     from anycan.network.core.interface import Interface as Link
     from anycan.network.user import UserNetwork
 

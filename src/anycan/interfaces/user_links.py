@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from anycan.exceptions import CanOSError, ConfigurationError
 from anycan.interfaces.from_link import controller_fields
-from anycan.interfaces.kernel_changes import former
 from anycan.interfaces.links import (
     cannot_begin,
     check_restart,
@@ -16,6 +15,7 @@ from anycan.interfaces.links import (
     no_bit_rate,
     not_deletable,
 )
+from anycan.interfaces.netlink_changes import former
 from anycan.interfaces.settings import plan
 from anycan.interfaces.values import Interface
 from anycan.network.user import UserNetwork

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -54,11 +55,14 @@ class ServedNetwork:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self.closed = False
+        self._lock = threading.RLock()
         self._channel: Channel | None = None
+        self._process = 0
+        self._session = 0
         self._max_pdu_size = 0
         self._served_name = ""
+        self._polled: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._connect()
 
     def _connect(self) -> None:
@@ -73,7 +77,9 @@ class ServedNetwork:
             connected.close()
             raise _no_connection(self.path, error) from None
         self._channel = Channel(connected)
-        answer = self.ask(Request(Operation.HELLO, 0, pack_hello()))
+        self._process = os.getpid()
+        self._session += 1
+        answer, _ = self._exchange(Request(Operation.HELLO, 0, pack_hello()))
         refusal = ""
         if answer.number:
             refusal = answer.payload.decode("utf-8", "replace")
@@ -83,8 +89,8 @@ class ServedNetwork:
             except MalformedRequestError as error:
                 refusal = str(error)
         if refusal:
-            self.close()
-            raise NetworkUnavailableError(f"unix:{self.path}: {refusal}")
+            self._drop()
+            raise NetworkUnavailableError(f"{self.name}: {refusal}")
         self._max_pdu_size = min(answer.value, MOST_BYTES - 256)
 
     @property
@@ -94,37 +100,101 @@ class ServedNetwork:
 
     # Asking
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request, session: int | None = None) -> Answer:
         """Ask the server, and give its answer.
 
-        Raises:
-            NetworkUnavailableError: It is gone, or does not answer.
-        """
-        return self.ask_for_descriptor(request)[0]
+        Args:
+            request: What to ask.
+            session: The connection that it is about; None: any, and where the last one is lost,
+                another one.
 
-    def ask_for_descriptor(self, request: Request) -> tuple[Answer, int | None]:
-        """Ask the server, and give its answer with the descriptor that comes with it."""
+        Raises:
+            NetworkUnavailableError: The server is gone, or does not answer; or that connection is
+                lost, and with it all that was opened by it.
+        """
         with self._lock:
-            channel = self._channel
-            if channel is None:
+            self._require(session)
+            return self._exchange(request)[0]
+
+    def open_socket(self, protocol: int) -> tuple[Answer, int | None, int]:
+        """Have the server open a socket.
+
+        Args:
+            protocol: ``CAN_RAW`` and its like; ``AF_NETLINK``: link events.
+
+        Returns:
+            The answer, the descriptor to poll (None: there is none, as the answer says), and the
+            connection it was opened by.
+
+        Raises:
+            NetworkUnavailableError: The server is gone, or does not answer.
+        """
+        with self._lock:
+            self._require(None)
+            return *self._exchange(Request(Operation.OPEN, protocol)), self._session
+
+    def follow(self, polled: socket.socket) -> None:
+        """Have a descriptor wake who polls it when the connection is lost."""
+        self._polled.add(polled)
+
+    def is_current(self, session: int) -> bool:
+        """Tell whether a connection is there still, as far as is known."""
+        return self._channel is not None and session == self._session
+
+    def reconnect(self) -> None:
+        """Connect again, if the connection is lost. It may take a second.
+
+        Raises:
+            NetworkUnavailableError: There is no server still, or this end was closed.
+            CanPermissionError: This user may not connect to it.
+        """
+        with self._lock:
+            self._require(None)
+
+    def _require(self, session: int | None) -> None:
+        """See to it that there is a connection, or that one."""
+        if self._process != os.getpid():  # forked: the connection is the other process's
+            self._forget()
+        if session is None:
+            if self.closed:
                 raise NetworkUnavailableError(f"the connection to {self.name} is closed")
-            try:
-                channel.send(request.pack())
-                data, descriptor = channel.receive_descriptor()
-                if not data:
-                    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-                return Answer.unpack(data), descriptor
-            except (OSError, MalformedRequestError) as error:
-                self._drop()
-                reason = "it does not answer"
-                if isinstance(error, BrokenPipeError | ConnectionError):
-                    reason = "its server is gone"
-                raise NetworkUnavailableError(f"{self.name} is lost: {reason}") from None
+            if self._channel is None:
+                self._connect()
+        elif not self.is_current(session):
+            raise NetworkUnavailableError(f"the connection to {self.name} is lost")
+
+    def _exchange(self, request: Request) -> tuple[Answer, int | None]:
+        channel = self._channel
+        if channel is None:
+            raise AssertionError("there is a connection by now")
+        try:
+            channel.send(request.pack())
+            data, descriptor = channel.receive_descriptor()
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            return Answer.unpack(data), descriptor
+        except (OSError, MalformedRequestError) as error:
+            self._drop()
+            reason = "it does not answer"
+            if isinstance(error, ConnectionError):
+                reason = "its server is gone"
+            raise NetworkUnavailableError(f"{self.name} is lost: {reason}") from None
 
     def _drop(self) -> None:
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
+            for polled in list(self._polled):  # else who waits would wait for a server that hangs
+                with suppress(OSError):
+                    polled.shutdown(socket.SHUT_RDWR)
+        self._polled.clear()
+
+    def _forget(self) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+        self._polled.clear()
 
     def demand(self, request: Request) -> Answer:
         """Ask the server for what it has to do.
@@ -180,16 +250,17 @@ class ServedNetwork:
         change = "up=True" if mtu is None else f"mtu={mtu}"
         return f"configure_interface({interface!r}, {change}, network=...)"
 
-    def demand_links(self, request: bytes) -> bytes:
+    def demand_links(self, request: bytes, skip: int = 0) -> bytes:
         """Ask for links, or have them changed, in rtnetlink's own bytes.
 
         Args:
             request: A message.
+            skip: Of a dump, how many links have been told already: it comes in parts.
 
         Returns:
             The messages that answer it.
         """
-        return self.demand(Request(Operation.NETLINK, 0, request)).payload
+        return self.demand(Request(Operation.NETLINK, skip, request)).payload
 
     def status(self) -> bytes:
         """Give the server's state, as JSON."""
@@ -200,6 +271,7 @@ class ServedNetwork:
     def close(self) -> None:
         """Close the connection; its endpoints are of no more use. A second time does nothing."""
         with self._lock:
+            self.closed = True
             self._drop()
 
     def __enter__(self) -> Self:

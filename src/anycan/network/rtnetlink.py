@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from anycan.network.core.interface import Interface
     from anycan.network.user import UserNetwork
 
+_MOST_BYTES: Final = 1 << 16  # of links in an answer
 _MOST_EVENTS: Final = 1024
 _CHANGES: Final = frozenset({RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK})
 
@@ -60,7 +62,8 @@ def link_of(interface: Interface) -> Link:
         device_type=ARPHRD_CAN,
         name=interface.name,
         mtu=interface.mtu,
-        peer_index=None if peer is None else peer.index,
+        # That of another network means nothing here.
+        peer_index=peer.index if peer is not None and peer.stack is interface.stack else None,
         queue_length=interface.queue_length,
         oper_state=OperState.UP if interface.carrier else OperState.DOWN,
         info=LinkInfo(interface.kind, parameters, interface.can_statistics),
@@ -88,8 +91,15 @@ class LinkServer:
         self._network = network
         self._stack = network._stack  # noqa: SLF001 - hidden from users alone
 
-    def handle(self, data: bytes, *, writable: bool = True) -> bytes:
-        """Do what a datagram asks for; give the datagram that answers it."""
+    def handle(self, data: bytes, *, skip: int = 0, writable: bool = True) -> bytes:
+        """Do what a datagram asks for; give the datagram that answers it.
+
+        Args:
+            data: The request.
+            skip: Of a dump, how many links have been told already. One that is too long for an
+                answer has no end, and the rest is asked for.
+            writable: Links may be changed.
+        """
         try:
             (request,) = unpack_messages(data)
             link = Link.unpack(request.payload)
@@ -98,7 +108,7 @@ class LinkServer:
         if request.type in _CHANGES and not writable:
             return pack_acknowledgement(request, errno.EPERM, "this client may only listen")
         if request.type == RTM_GETLINK and request.flags & NLM_F_DUMP == NLM_F_DUMP:
-            return self._dump(request)
+            return self._dump(request, skip)
         try:
             told = self._do(request, link)
         except OSError as error:
@@ -120,11 +130,16 @@ class LinkServer:
             self._stack.remove(found)
         return b""
 
-    def _dump(self, request: NetlinkMessage) -> bytes:
-        parts = [
-            NetlinkMessage(RTM_NEWLINK, NLM_F_MULTI, link_of(one).pack(), request.sequence).pack()
-            for one in self._stack.by_index.values()
-        ]
+    def _dump(self, request: NetlinkMessage, skip: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for one in itertools.islice(self._stack.by_index.values(), skip, None):
+            payload = link_of(one).pack()
+            message = NetlinkMessage(RTM_NEWLINK, NLM_F_MULTI, payload, request.sequence).pack()
+            size += len(message)
+            if size > _MOST_BYTES:
+                return b"".join(parts)
+            parts.append(message)
         done = NetlinkMessage(NLMSG_DONE, NLM_F_MULTI, bytes(4), request.sequence)
         return b"".join([*parts, done.pack()])
 

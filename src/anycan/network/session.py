@@ -202,7 +202,9 @@ class Session:
         return Answer(errno.ENODEV) if mtu is None else Answer(0, mtu)
 
     def _netlink(self, request: Request) -> Answer:
-        return Answer(0, 0, self._links.handle(request.payload, writable=self._writable))
+        return Answer(
+            0, 0, self._links.handle(request.payload, skip=request.socket, writable=self._writable)
+        )
 
     def _tell_status(self, _request: Request) -> Answer:
         return Answer(0, 0, self._status())

@@ -113,7 +113,7 @@ class NetlinkSocket:
             exchange, answers = self._ask(message)
             acknowledgement = exchange.acknowledgement
             if acknowledgement is not None and acknowledgement.error:
-                raise _refusal(message.type, acknowledgement)
+                raise refusal_of(message.type, acknowledgement)
             if not exchange.interrupted:
                 return answers
         raise CanOSError(
@@ -181,7 +181,7 @@ class NetlinkSocket:
                 except BlockingIOError:  # rare: rtnetlink answers before it returns from the send
                     self._wait(deadline)
         except (OSError, MalformedMessageError) as error:
-            raise _failure(_action(message.type), error) from None
+            raise failure_of(message.type, error) from None
         return exchange, answers
 
     def _read(self) -> bytes:
@@ -231,6 +231,11 @@ def _strerror(error: OSError) -> str:
     return os.strerror(error.errno or 0)
 
 
+def failure_of(kind: int, error: OSError | MalformedMessageError) -> CanOSError:
+    """Explain why a request of a kind was not sent, or its answer not understood."""
+    return _failure(_action(kind), error)
+
+
 def _failure(action: str, error: OSError | MalformedMessageError) -> CanOSError:
     """Explain why a request was not sent, or its answer not understood."""
     if isinstance(error, MalformedMessageError):
@@ -245,7 +250,7 @@ def _failure(action: str, error: OSError | MalformedMessageError) -> CanOSError:
     return CanOSError(error.errno or 0, f"{action} failed: {reason}")
 
 
-def _refusal(kind: int, answer: Acknowledgement) -> CanOSError:
+def refusal_of(kind: int, answer: Acknowledgement) -> CanOSError:
     """Explain why the kernel did not do what it was asked for."""
     number, action = answer.error, _action(kind)
     told = f" (the kernel: {answer.text})" if answer.text else ""

@@ -44,12 +44,39 @@ class ServedDescriptor:
 
     def __init__(self, network: ServedNetwork, protocol: int, module: str) -> None:
         self._network = network
-        answer, descriptor = network.ask_for_descriptor(Request(Operation.OPEN, protocol))
+        self._protocol = protocol
+        self._module = module
+        self._options: dict[tuple[int, int], bytes] = {}
+        self._polled: socket.socket | None = None
+        self._number, self._session, self._polled = self._open()
+
+    def _open(self) -> tuple[int, int, socket.socket]:
+        answer, descriptor, session = self._network.open_socket(self._protocol)
         if answer.number or descriptor is None:
             number = answer.number or errno.EPROTO
-            raise explain_open(OSError(number, os.strerror(number)), module)
-        self._number = answer.value
-        self._polled: socket.socket | None = socket.socket(fileno=descriptor)
+            text = answer.payload.decode("utf-8", "replace") or os.strerror(number)
+            raise explain_open(OSError(number, text), self._module)
+        polled = socket.socket(fileno=descriptor)
+        self._network.follow(polled)
+        return answer.value, session, polled
+
+    def _revive(self) -> None:
+        """Open the socket again, with its options, if the connection that it was opened by is lost.
+
+        It keeps its descriptor's number.
+        """
+        polled = self._polled
+        if polled is None or self._network.is_current(self._session):
+            return
+        try:
+            self._number, self._session, fresh = self._open()
+        except NetworkUnavailableError as error:
+            raise OSError(errno.ENODEV, str(error)) from None
+        with fresh:
+            os.dup2(fresh.fileno(), polled.fileno(), inheritable=False)
+        self._network.follow(polled)
+        for (level, option), value in self._options.items():
+            self._demand(Operation.SET_OPTION, pack_option(level, option, value))
 
     def fileno(self) -> int:
         """Give the descriptor to poll; -1: it is closed."""
@@ -59,7 +86,7 @@ class ServedDescriptor:
         if self._polled is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
-            answer = self._network.ask(Request(operation, self._number, payload))
+            answer = self._network.ask(Request(operation, self._number, payload), self._session)
         except NetworkUnavailableError as error:
             raise OSError(errno.ENODEV, str(error)) from None
         number = answer.number
@@ -68,16 +95,23 @@ class ServedDescriptor:
         return answer.value, answer.payload
 
     def bind(self, address: bytes) -> None:
-        """Bind to the interface in a ``struct sockaddr_can``."""
+        """Bind to the interface in a ``struct sockaddr_can``.
+
+        Where the network was lost and is back, the socket is opened on it again.
+        """
+        self._revive()
         self._demand(Operation.BIND, address)
 
     def connect(self, address: bytes) -> None:
-        """Connect to the interface in a ``struct sockaddr_can``."""
+        """Connect to the interface in a ``struct sockaddr_can``; again, as :meth:`bind`."""
+        self._revive()
         self._demand(Operation.CONNECT, address)
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set a socket option from its bytes."""
         self._demand(Operation.SET_OPTION, pack_option(level, option, value))
+        self._options.pop((level, option), None)
+        self._options[level, option] = value  # in the order in which they were set last
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
         """Give the bytes of a socket option, ``size`` at most."""
@@ -114,5 +148,5 @@ class ServedDescriptor:
         polled, self._polled = self._polled, None
         if polled is not None:
             with suppress(NetworkUnavailableError):  # and its sockets with it
-                self._network.ask(Request(Operation.CLOSE, self._number))
+                self._network.ask(Request(Operation.CLOSE, self._number), self._session)
             polled.close()

@@ -22,9 +22,10 @@ from anycan import (
     UnknownInterfaceError,
     UserNetwork,
 )
-from anycan.interfaces import kernel_links as module
-from anycan.interfaces.kernel_changes import former
-from anycan.interfaces.kernel_links import KernelLinks
+from anycan.interfaces import netlink_links as module
+from anycan.interfaces.link_source import KERNEL
+from anycan.interfaces.netlink_changes import former
+from anycan.interfaces.netlink_links import NetlinkLinks
 from anycan.interfaces.settings import Settings
 from anycan.interfaces.values import Interface
 from anycan.network.core.controller_settings import ControllerSettings
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from rig.link_kernel import LinkKernel
 
-links = KernelLinks()
+links = NetlinkLinks(KERNEL)
 UP = LinkFlag.UP
 FD = CanMode.FD
 

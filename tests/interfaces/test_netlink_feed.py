@@ -10,8 +10,9 @@ import anyio
 import pytest
 
 from anycan import CanOSError
-from anycan.interfaces.kernel_feed import KernelLinkFeed
-from anycan.interfaces.kernel_links import KernelLinks
+from anycan.interfaces.link_source import KERNEL
+from anycan.interfaces.netlink_feed import NetlinkLinkFeed
+from anycan.interfaces.netlink_links import NetlinkLinks
 from anycan.sockets.netlink import NetlinkSocket
 from anycan.wire.netlink_link import ARPHRD_CAN, RTM_DELLINK, RTM_NEWLINK, Link
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-links = KernelLinks()
+links = NetlinkLinks(KERNEL)
 
 
 class Sink:
@@ -42,6 +43,12 @@ class Sink:
     def replace(self, interfaces: Iterable[Interface]) -> None:
         self._tell(f"all: {' '.join(one.name for one in interfaces)}")
 
+    def renewed(self) -> None:
+        self._tell("back")
+
+    def end(self) -> None:
+        self._tell("the end")
+
     def _tell(self, text: str) -> None:
         self.told.append(text)
         self._more.set()
@@ -59,7 +66,7 @@ class Sink:
 async def test_what_is_there_and_what_happens(stand_in: LinkKernel) -> None:
     index = stand_in.add_can("can0")
     sink = Sink()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
     try:
         await sink.tells("can0 down")
         links.create_vcan("vcan0", 72, up=True)
@@ -81,7 +88,7 @@ async def test_what_is_there_and_what_happens(stand_in: LinkKernel) -> None:
 
 async def test_catching_up_tells_at_once(stand_in: LinkKernel) -> None:
     sink = Sink()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
     try:
         links.create_vcan("vcan0", 72, up=False)
         assert sink.told == []
@@ -106,7 +113,7 @@ async def test_who_is_told_may_have_it_catch_up(stand_in: LinkKernel) -> None:
                 self.told.append("caught up")
 
     sink = Impatient()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
     try:
         stand_in.add_can("can0")
         stand_in.add_can("can1")
@@ -120,7 +127,7 @@ async def test_events_that_are_lost_have_all_asked_for_and_it_goes_on(
 ) -> None:
     links.create_vcan("vcan0", 72, up=False)
     sink = Sink()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
     try:
         await sink.tells("vcan0 down")
         links.create_vcan("vcan1", 72, up=False)
@@ -143,8 +150,9 @@ async def test_losing_events_while_it_catches_up_has_it_polled_anew(
 ) -> None:
     """Else uvloop would poll it no more, as somebody else has taken its error."""
     sink = Sink()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
     renewed: list[bool] = []
+    assert feed._pump is not None
     renew = feed._pump.renew
 
     def renew_and_say_so() -> None:
@@ -171,7 +179,7 @@ async def test_all_cannot_be_asked_for(
     stand_in: LinkKernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = Sink()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
 
     def refuse(*_: object) -> None:
         raise CanOSError(errno.ENOMEM, "there is no room")
@@ -193,7 +201,7 @@ async def test_what_makes_no_sense_is_passed_over(
     stand_in: LinkKernel, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = Sink()
-    feed = KernelLinkFeed(sink)
+    feed = NetlinkLinkFeed(sink, KERNEL)
     bridge = Link(9, device_type=ARPHRD_CAN, name="can9", family=7).pack()
     try:
         stand_in.tell_all(RTM_NEWLINK, b"odd")
@@ -219,5 +227,5 @@ async def test_a_feed_that_cannot_begin_leaves_nothing_open(
         with monkeypatch.context() as patch:
             patch.setattr(NetlinkSocket, method, refuse)
             with pytest.raises(CanOSError):
-                KernelLinkFeed(Sink())
+                NetlinkLinkFeed(Sink(), KERNEL)
         assert not stand_in.opened

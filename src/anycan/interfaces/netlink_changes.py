@@ -1,4 +1,4 @@
-"""Changing one of the kernel's links: down, change, up; and back, where the kernel refuses."""
+"""Changing a link by rtnetlink: down, change, up; and back, where that is refused."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from anycan.wire.netlink_requests import change_link, set_down
 from anycan.wire.netlink_timing import TransmitterDelay
 
 if TYPE_CHECKING:
+    from anycan.interfaces.link_source import LinkRequests
     from anycan.interfaces.settings import Plan
     from anycan.interfaces.values import Interface
-    from anycan.sockets.netlink import NetlinkSocket
     from anycan.wire.netlink_timing import BitTiming
 
 _LOGGER: Final = logging.getLogger("anycan.interfaces")
 
 
-def carry_out(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None:
+def carry_out(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
     """Change an interface as intended; if the kernel refuses, put it back as far as it can be.
 
     Args:
@@ -69,7 +69,7 @@ def _bit_timing_after(before: Interface, intended: Plan) -> BitTiming | None:
     return changed or before.bit_timing
 
 
-def _put_back(netlink: NetlinkSocket, before: Interface, intended: Plan) -> None:
+def _put_back(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
     flags = LinkFlag.UP if before.up else 0
     parameters = intended.parameters and former(before, intended.parameters)
     link = Link(

@@ -1,4 +1,4 @@
-"""The kernel's links, by rtnetlink. Each call has a socket of its own, and waits for the kernel."""
+"""Links asked for by rtnetlink. Each call has a socket of its own, and waits for the answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from anycan.exceptions import (
     ProtocolUnavailableError,
     UnknownInterfaceError,
 )
-from anycan.interfaces.from_link import driver_of, interface_of, is_can
-from anycan.interfaces.kernel_changes import carry_out
+from anycan.interfaces.from_link import is_can
 from anycan.interfaces.links import (
     cannot_begin,
     check_restart,
@@ -24,11 +23,10 @@ from anycan.interfaces.links import (
     not_deletable,
 )
 from anycan.interfaces.namespaces import netlink_in, opened_namespace
+from anycan.interfaces.netlink_changes import carry_out
 from anycan.interfaces.settings import plan
 from anycan.network.user_interface import check_name
 from anycan.sockets.errors import unknown_interface
-from anycan.sockets.kernel import kernel
-from anycan.sockets.netlink import NetlinkSocket
 from anycan.wire.netlink_attributes import MalformedMessageError
 from anycan.wire.netlink_can import CanParameters
 from anycan.wire.netlink_link import Link, LinkFlag, LinkInfo
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
+    from anycan.interfaces.link_source import LinkRequests, LinkSource
     from anycan.interfaces.settings import Settings
     from anycan.interfaces.values import Interface
     from anycan.network.base import Network
@@ -58,25 +57,32 @@ _GREATEST_INDEX: Final = 0x7FFFFFFF  # linux/rtnetlink.h: struct ifinfomsg
 _LOGGER: Final = logging.getLogger("anycan.interfaces")
 
 
-class KernelLinks:
-    """The running kernel's links."""
+class NetlinkLinks:
+    """The links of the running kernel, or of a network that another process serves.
+
+    Args:
+        source: Which.
+    """
+
+    def __init__(self, source: LinkSource) -> None:
+        self._source = source
 
     def list(self) -> list[Interface]:
         """Give all CAN interfaces."""
-        with NetlinkSocket() as netlink:
-            return list_links(netlink)
+        with self._source.open() as netlink:
+            return list_links(netlink, self._source)
 
     def get(self, interface: str | int) -> Interface:
         """Give one CAN interface."""
-        with NetlinkSocket() as netlink:
-            return _get(netlink, interface)
+        with self._source.open() as netlink:
+            return self._get(netlink, interface)
 
     def create_vcan(self, name: str, mtu: int, *, up: bool) -> Interface:
         """Make a vcan."""
         check_name(name)
         flags = LinkFlag.UP if up else 0
         link = Link(flags=flags, change=flags, name=name, mtu=mtu, info=LinkInfo("vcan"))
-        return _create(create_link(link), name, "vcan")
+        return self._create(create_link(link), name, "vcan")
 
     def create_vxcan(
         self, name: str, peer: str, namespace: str | int | Network | None, mtu: int, *, up: bool
@@ -84,7 +90,7 @@ class KernelLinks:
         """Make a pair of vxcans."""
         check_name(name)
         check_name(peer)
-        _check_namespace(namespace)
+        self._check_namespace(namespace)
         with ExitStack() as held:
             descriptor = (
                 held.enter_context(opened_namespace(namespace))
@@ -92,10 +98,10 @@ class KernelLinks:
                 else None
             )
             there = Link(name=peer, mtu=mtu, namespace_fd=descriptor)
-            made = _create(create_vxcan(name, there, mtu=mtu), name, "vxcan", peer)
+            made = self._create(create_vxcan(name, there, mtu=mtu), name, "vxcan", peer)
             if not up:
                 return made
-            netlink = held.enter_context(NetlinkSocket())
+            netlink = held.enter_context(self._source.open())
             try:
                 # An end can be brought up only when the other one is there.
                 far = netlink
@@ -107,12 +113,12 @@ class KernelLinks:
                 with suppress(CanOSError):
                     netlink.request(delete_link(made.index))
                 raise
-            return _get(netlink, made.index)
+            return self._get(netlink, made.index)
 
     def delete(self, interface: str | int) -> None:
         """Delete a vcan, or both ends of a vxcan."""
-        with NetlinkSocket() as netlink:
-            found = _get(netlink, interface)
+        with self._source.open() as netlink:
+            found = self._get(netlink, interface)
             if found.kind not in {"vcan", "vxcan"}:
                 raise not_deletable(found)
             with _about(found):
@@ -120,8 +126,8 @@ class KernelLinks:
 
     def set_up(self, interface: str | int) -> None:
         """Set an interface up."""
-        with NetlinkSocket() as netlink:
-            found = _get(netlink, interface)
+        with self._source.open() as netlink:
+            found = self._get(netlink, interface)
             try:
                 with _about(found):
                     netlink.request(set_up(found.index))
@@ -133,34 +139,97 @@ class KernelLinks:
 
     def set_down(self, interface: str | int) -> None:
         """Set an interface down."""
-        with NetlinkSocket() as netlink:
-            found = _get(netlink, interface)
+        with self._source.open() as netlink:
+            found = self._get(netlink, interface)
             with _about(found):
                 netlink.request(set_down(found.index))
 
     def restart(self, interface: str | int) -> None:
         """Restart a controller after bus-off."""
-        with NetlinkSocket() as netlink:
-            found = _get(netlink, interface)
+        with self._source.open() as netlink:
+            found = self._get(netlink, interface)
             check_restart(found)
             with _about(found):
                 netlink.request(configure_can(found.index, CanParameters(restart=1)))
 
     def configure(self, interface: str | int, settings: Settings) -> Interface:
         """Set an interface."""
-        with NetlinkSocket() as netlink:
-            before = _get(netlink, interface)
+        with self._source.open() as netlink:
+            before = self._get(netlink, interface)
             intended = plan(settings, before)
             if intended.changes or intended.up != before.up:
                 with _about(before):
                     carry_out(netlink, before, intended)
-            return _get(netlink, before.index)
+            return self._get(netlink, before.index)
+
+    def _get(self, netlink: LinkRequests, interface: str | int) -> Interface:
+        # The network's error knows the names that there are.
+        index = self._source.interface_index(interface) if isinstance(interface, str) else interface
+        if not 0 < index <= _GREATEST_INDEX:
+            raise unknown_interface(f"of index {index}", None)
+        try:
+            (answer,) = netlink.request(get_link(index))
+        except UnknownInterfaceError:
+            name = interface if isinstance(interface, str) else None
+            raise unknown_interface(name or f"of index {index}", name) from None
+        link = _unpacked(answer)
+        if link is None:
+            text = f"what the kernel tells of interface {interface} makes no sense"
+            raise CanOSError(errno.EBADMSG, text)
+        if not is_can(link):
+            raise NotACanInterfaceError(errno.ENODEV, f"{link.name} is no CAN interface", link.name)
+        return self._source.value_of(link)
+
+    def _create(
+        self, request: NetlinkMessage, name: str, kind: str, peer: str | None = None
+    ) -> Interface:
+        with self._source.open() as netlink:
+            try:
+                netlink.request(request)
+            except CanOSError as error:
+                self._explain_creation(error, name, kind, peer)
+            return self._get(netlink, name)
+
+    def _check_namespace(self, namespace: object) -> None:
+        if namespace is None:
+            return
+        if not self._source.has_namespaces:
+            raise TypeError(
+                f"the other end is on {self._source.name} as well, and not on {namespace!r}"
+            )
+        if not isinstance(namespace, str | int):
+            raise TypeError(
+                "a network namespace of the kernel is its name, its path or the number of a process"
+                f" in it, not {namespace!r}"
+            )
+
+    def _explain_creation(
+        self, error: CanOSError, name: str, kind: str, peer: str | None
+    ) -> NoReturn:
+        match error.errno:
+            case errno.EEXIST:
+                raise exists(
+                    name if peer is None else f"{name} or {peer}", self._source.name
+                ) from None
+            case errno.EOPNOTSUPP:
+                raise ProtocolUnavailableError(
+                    errno.EOPNOTSUPP,
+                    f"{name} cannot be made: this kernel has no {kind}; load it (modprobe {kind})",
+                    name,
+                ) from None
+            case errno.EINVAL:
+                raise ConfigurationError(
+                    f"{name} cannot be made: {error.strerror} (an MTU is 16, 72, or 76 to 2060"
+                    " bytes)"
+                ) from None
+        error.interface = name
+        raise error
 
 
-def list_links(netlink: NetlinkSocket) -> list[Interface]:
+def list_links(netlink: LinkRequests, source: LinkSource) -> list[Interface]:
     """Give all CAN interfaces, in the order of their indices."""
     links = filter(None, map(_unpacked, netlink.request(dump_links())))
-    found = [value_of(link) for link in links if is_can(link)]
+    found = [source.value_of(link) for link in links if is_can(link)]
     return sorted(found, key=lambda interface: interface.index)
 
 
@@ -171,57 +240,6 @@ def _unpacked(answer: NetlinkMessage) -> Link | None:
     except MalformedMessageError as error:
         _LOGGER.warning("an interface is passed over: %s", error)
         return None
-
-
-def value_of(link: Link) -> Interface:
-    """Make a value of what the kernel tells of an interface, with its driver's name."""
-    return interface_of(link, driver=driver_of(link.name or ""))
-
-
-def _get(netlink: NetlinkSocket, interface: str | int) -> Interface:
-    # The kernel network's error knows the names that there are.
-    index = kernel.interface_index(interface) if isinstance(interface, str) else interface
-    if not 0 < index <= _GREATEST_INDEX:
-        raise unknown_interface(f"of index {index}", None)
-    try:
-        (answer,) = netlink.request(get_link(index))
-    except UnknownInterfaceError:
-        name = interface if isinstance(interface, str) else None
-        raise unknown_interface(name or f"of index {index}", name) from None
-    link = _unpacked(answer)
-    if link is None:
-        text = f"what the kernel tells of interface {interface} makes no sense"
-        raise CanOSError(errno.EBADMSG, text)
-    if not is_can(link):
-        raise NotACanInterfaceError(errno.ENODEV, f"{link.name} is no CAN interface", link.name)
-    return value_of(link)
-
-
-def _create(request: NetlinkMessage, name: str, kind: str, peer: str | None = None) -> Interface:
-    with NetlinkSocket() as netlink:
-        try:
-            netlink.request(request)
-        except CanOSError as error:
-            _explain_creation(error, name, kind, peer)
-        return _get(netlink, name)
-
-
-def _explain_creation(error: CanOSError, name: str, kind: str, peer: str | None) -> NoReturn:
-    match error.errno:
-        case errno.EEXIST:
-            raise exists(name if peer is None else f"{name} or {peer}", "kernel") from None
-        case errno.EOPNOTSUPP:
-            raise ProtocolUnavailableError(
-                errno.EOPNOTSUPP,
-                f"{name} cannot be made: this kernel has no {kind}; load it (modprobe {kind})",
-                name,
-            ) from None
-        case errno.EINVAL:
-            raise ConfigurationError(
-                f"{name} cannot be made: {error.strerror} (an MTU is 16, 72, or 76 to 2060 bytes)"
-            ) from None
-    error.interface = name
-    raise error
 
 
 @contextmanager
@@ -235,11 +253,3 @@ def _about(interface: Interface) -> Iterator[None]:
             error.strerror = f"{interface.name}: {error.strerror}"
             error.args = (error.errno, error.strerror)
         raise
-
-
-def _check_namespace(namespace: object) -> None:
-    if not (namespace is None or isinstance(namespace, str | int)):
-        raise TypeError(
-            "a network namespace of the kernel is its name, its path or the number of a process in"
-            f" it, not {namespace!r}"
-        )
