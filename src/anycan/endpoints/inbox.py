@@ -235,6 +235,10 @@ class AnyioInbox(Inbox[ItemT]):
     def tell(self, error: CanOSError) -> None:
         """Take a pending error from elsewhere, and have whoever waits look again."""
         super().tell(error)
+        self.renew()
+
+    def renew(self) -> None:
+        """Have whoever waits look and wait again: another file may have the descriptor's number."""
         if self._scope is not None:
             self._scope.cancel()
 

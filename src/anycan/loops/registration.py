@@ -8,6 +8,7 @@ uvloop is still about to forget.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ class Registration:
         """Register what is on anew: the descriptor had a pending error, which has been taken."""
         if self._renewal is None:
             if self.reading:
-                self._loop.remove_reader(self._fd)
+                with suppress(OSError):  # where another file has been put under its number
+                    self._loop.remove_reader(self._fd)
             if self._on_writable is not None:
-                self._loop.remove_writer(self._fd)
+                with suppress(OSError):
+                    self._loop.remove_writer(self._fd)
             self._renewal = self._loop.call_soon(self._register)
 
     def _register(self) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from anycan.network.allowance import check_binding, check_operations, check_sending
+from anycan.network.core.bcm import BcmSocketCore
+from anycan.network.core.socket_options import BUFFER_MAXIMUM
 from anycan.network.readiness import Readiness
-from anycan.wire.constants import CAN_MTU, CANFD_MTU, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET
-from anycan.wire.messages import XL_PAYLOAD_SIZE, MessageBuffer
-from anycan.wire.options import pack_integer, unpack_integer
+from anycan.wire.constants import (
+    SO_RCVBUF,
+    SO_RCVBUFFORCE,
+    SO_SNDBUF,
+    SO_SNDBUFFORCE,
+    SOL_SOCKET,
+)
+from anycan.wire.messages import MessageBuffer
+from anycan.wire.options import pack_integer, unpack_integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anycan.network.allowance import Allowance
     from anycan.network.core.socket import SocketCore
 
 _BUFFERED: Final = 128  # messages in an answer
 _MOST_BYTES: Final = 1 << 16  # of an answer
-_SIZES: Final = frozenset({CAN_MTU, CANFD_MTU, XL_PAYLOAD_SIZE})
+_BUFFERS: Final = frozenset({SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE})
 _LARGEST_PDU: Final = 1 << 20
 
 
@@ -26,24 +36,36 @@ class ServedSocket:
     Args:
         open_core: Opens the socket; it is given what to call when it may have become readable or
             writable, or no longer is.
-        most_buffered: How much its receive and its send buffer may hold at most, in bytes.
+        allowance: What its user has left.
+        writable: It may send.
 
     Attributes:
         readiness: What the client polls.
 
     Raises:
-        OSError: There are no descriptors left, or no such sockets.
+        OSError: There are no descriptors left, no such sockets, or no room for its buffer.
     """
 
     def __init__(
-        self, open_core: Callable[[Callable[[], object]], SocketCore], most_buffered: int
+        self,
+        open_core: Callable[[Callable[[], object]], SocketCore],
+        allowance: Allowance,
+        *,
+        writable: bool = True,
     ) -> None:
-        self._most_buffered = most_buffered
-        self._core = open_core(self._changed)
+        self._allowance = allowance
+        self._writable = writable
+        allowance.take(BUFFER_MAXIMUM)
+        self._held = BUFFER_MAXIMUM
         try:
-            self.readiness = Readiness()
-        except OSError:
-            self._core.close()
+            self._core = open_core(self._changed)
+            try:
+                self.readiness = Readiness()
+            except OSError:
+                self._core.close()
+                raise
+        except BaseException:
+            allowance.buffers -= self._held
             raise
         self._buffers: dict[tuple[int, bool], MessageBuffer] = {}
 
@@ -56,6 +78,8 @@ class ServedSocket:
 
     def bind(self, address: bytes) -> None:
         """Bind to the interface in a ``struct sockaddr_can``."""
+        if not self._writable:
+            check_binding(self._core)
         self._core.bind(address)
 
     def connect(self, address: bytes) -> None:
@@ -64,20 +88,50 @@ class ServedSocket:
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set an option; a buffer is no larger than a client's may be."""
-        if level == SOL_SOCKET and option in {SO_RCVBUFFORCE, SO_SNDBUFFORCE} and len(value) >= 4:
-            value = pack_integer(min(unpack_integer(value[:4]), self._most_buffered // 2))
+        if level == SOL_SOCKET and option in _BUFFERS and len(value) >= 4:
+            asked = unpack_integers(value[:4])[0]
+            value = pack_integer(min(asked, self._allowance.most(self._held) // 2))
         self._core.setsockopt(level, option, value)
+        if level == SOL_SOCKET and option in {SO_RCVBUF, SO_RCVBUFFORCE}:
+            now = unpack_integers(self._core.getsockopt(SOL_SOCKET, SO_RCVBUF, 4))[0]
+            self._allowance.buffers += now - self._held
+            self._held = now
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
         """Give an option."""
         return self._core.getsockopt(level, option, min(size, _MOST_BYTES))
 
-    def send(self, payloads: list[bytes], address: bytes | None, now_ns: Callable[[], int]) -> int:
-        """Send messages in their order; give how many were taken."""
-        send = self._core.send
+    @property
+    def operations(self) -> int:
+        """How many operations of the broadcast manager it has."""
+        core = self._core
+        return len(core.operation_identifiers()) if isinstance(core, BcmSocketCore) else 0
+
+    def send(
+        self,
+        payloads: list[bytes],
+        address: bytes | None,
+        now_ns: Callable[[], int],
+        room: Callable[[], int],
+    ) -> int:
+        """Send messages in their order; give how many were taken.
+
+        Args:
+            payloads: The messages.
+            address: ``struct sockaddr_can`` of the interface.
+            now_ns: Gives the time.
+            room: Gives how many operations the client may have besides those it has.
+        """
+        core = self._core
+        if not self._writable:
+            check_sending(core, payloads)
+        send = core.send
+        manages = isinstance(core, BcmSocketCore)
         count = 0
         try:
             for payload in payloads:
+                if manages:
+                    check_operations(core, payload, room())
                 send(payload, address, now_ns())
                 count += 1
         except OSError:
@@ -110,9 +164,18 @@ class ServedSocket:
     def status(self) -> dict[str, Any]:
         """Tell of it."""
         core = self._core
-        return {"kind": type(core).__name__.removesuffix("SocketCore").lower(), "drops": core.drops}
+        return {
+            "kind": type(core).__name__.removesuffix("SocketCore").lower(),
+            "interface": core.interface_name,
+            "queued": core.queued,
+            "buffer": self._held,
+            "operations": self.operations,
+            "drops": core.drops,
+        }
 
     def close(self) -> None:
         """Close it."""
+        self._allowance.buffers -= self._held
+        self._held = 0
         self._core.close()
         self.readiness.close()

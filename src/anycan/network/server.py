@@ -11,11 +11,13 @@ import grp
 import json
 import logging
 import os
+import resource
 import socket
 import stat
 import struct
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,9 +25,10 @@ import attrs
 
 from anycan.exceptions import CanPermissionError, NetworkUnavailableError
 from anycan.loops.pump import open_pump
+from anycan.network.allowance import Allowance, ServerLimits
 from anycan.network.channel import KIND, Channel
 from anycan.network.rtnetlink import LinkServer
-from anycan.network.session import ServerLimits, Session
+from anycan.network.session import Session
 from anycan.wire.served import Answer, MalformedRequestError
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 _LOGGER: Final = logging.getLogger("anycan.network")
 _BACKLOG: Final = 64
 _REQUESTS: Final = 16  # of one client, before others have their turn
+_RESERVE: Final = 64  # descriptors, for the process itself
 _CREDENTIALS: Final = struct.Struct("=iII")
 
 
@@ -94,11 +98,13 @@ class NetworkServer:
         self._group = None if group is None else _group_number(group)
         self._group_writable = group_writable
         self._clients: dict[_Connection, None] = {}
+        self._allowances: dict[int | None, Allowance] = {}  # by user
         self._links = LinkServer(network)
         self._started = time.monotonic()
         self._refused = 0
         self._listener = _listen(path, mode, self._group)
         self._file = Path(path).stat().st_ino
+        self._spare = socket.socket(socket.AF_UNIX, KIND)  # its descriptor, for want of others
         self._pump: AsyncioPump | TrioPump = open_pump(self._listener.fileno(), self._accept)
 
     def _accept(self) -> bool:
@@ -107,11 +113,31 @@ class NetworkServer:
                 connected, _ = self._listener.accept()
             except BlockingIOError:
                 break
-            except OSError as error:  # no descriptors left: whoever asks next may have one
+            except OSError as error:
+                if not self._turn_away():
+                    break
                 _LOGGER.warning("a client of %s was not let in: %s", self._path, error.strerror)
-                break
+                continue
             self._admit(connected)
         return True
+
+    def _turn_away(self) -> bool:
+        """Turn away whoever asks to be let in: there are no descriptors left; tell whether one was.
+
+        Else it would be asked for again at once, for ever.
+        """
+        self._spare.close()
+        try:
+            refused, _ = self._listener.accept()
+        except OSError:
+            return False
+        else:
+            self._refused += 1
+            refused.close()
+            return True
+        finally:
+            with suppress(OSError):  # somebody else was faster: the next time there is none
+                self._spare = socket.socket(socket.AF_UNIX, KIND)
 
     def _admit(self, connected: socket.socket) -> None:
         connected.setblocking(False)
@@ -128,6 +154,8 @@ class NetworkServer:
             self._network,
             self._links,
             self._limits,
+            self._allowances.setdefault(peer.user, Allowance(self._limits)),
+            descriptors=partial(self._descriptors_of, peer),
             writable=self._is_writable(peer),
             status=self._status,
         )
@@ -142,6 +170,19 @@ class NetworkServer:
         if same >= limits.connections_per_user:
             return f"its user has {limits.connections_per_user} clients already"
         return ""
+
+    def _descriptors_of(self, peer: Peer) -> int:
+        """Give how many sockets a client may have, lest no descriptors are left for others.
+
+        One client has a quarter of them at most, and those of another user half of them together.
+        """
+        ours, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        pairs = max(ours - _RESERVE, 0) // 2
+        most = pairs // 4
+        if peer.user not in {None, 0, os.geteuid()}:
+            others = [client for client in self._clients if client.peer.user == peer.user]
+            most = min(most, pairs // 2 - sum(client.sockets for client in others))
+        return max(most, 0)
 
     def _is_writable(self, peer: Peer) -> bool:
         if self._group is None or self._group_writable:
@@ -168,6 +209,7 @@ class NetworkServer:
         """Let nobody in any more, and let all go; a second time does nothing."""
         self._pump.close()
         self._listener.close()
+        self._spare.close()
         with suppress(OSError):
             if Path(self._path).stat().st_ino == self._file:
                 Path(self._path).unlink()
@@ -199,16 +241,17 @@ class _Connection:
         channel, session = self._channel, self._session
         try:
             for _ in range(_REQUESTS):
-                data = channel.receive()
+                try:
+                    data = channel.receive()
+                except BlockingIOError:
+                    return True
                 if not data:
                     self.close()
                     return True
                 answer, descriptor = session.handle(data)
                 channel.send(answer.pack(), descriptor)
-        except BlockingIOError as error:
-            if error.errno is None or not self._open:  # it does not read its answers
-                self._end("it does not read its answers")
-            return True
+        except BlockingIOError:
+            self._end("it does not read its answers")
         except MalformedRequestError as error:
             self._end(str(error))
         except OSError:
@@ -222,11 +265,17 @@ class _Connection:
             self._channel.send(Answer(errno.EPROTO, 0, reason.encode()).pack())
         self.close()
 
+    @property
+    def sockets(self) -> int:
+        """How many sockets it has."""
+        return len(self._session.sockets)
+
     def status(self) -> dict[str, Any]:
         """Tell of it."""
         return {
             "process": self.peer.process,
             "user": self.peer.user,
+            "writable": self._session.writable,
             "requests": self._session.requests,
             "sockets": [one.status() for one in self._session.sockets.values()],
         }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any, Final
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from anycan.network.rtnetlink import LinkEvents
 from anycan.network.served_socket import ServedSocket
@@ -26,29 +24,9 @@ from anycan.wire.served import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anycan.network.allowance import Allowance, ServerLimits
     from anycan.network.rtnetlink import LinkServer
     from anycan.network.user import UserNetwork
-
-_WRITING: Final = frozenset({Operation.SEND, Operation.INJECT})
-
-
-@attrs.frozen(kw_only=True)
-class ServerLimits:
-    """What clients of a served network may have at most.
-
-    Attributes:
-        connections: Of all clients together.
-        connections_per_user: Of the clients of one user.
-        sockets: Of one client.
-        buffer: What each of a socket's two buffers holds, in bytes, as the kernel counts.
-        operations: Cyclic transmissions and receptions of the broadcast manager, of one client.
-    """
-
-    connections: int = 256
-    connections_per_user: int = 128
-    sockets: int = 1024
-    buffer: int = 8 << 20
-    operations: int = 4096
 
 
 class Session:
@@ -58,10 +36,13 @@ class Session:
         network: The network.
         links: Its links.
         limits: What it may have at most.
+        allowance: What its user has left.
+        descriptors: Gives how many sockets it may have, for want of descriptors.
         writable: It may send, and change links.
         status: Gives the server's state.
 
     Attributes:
+        writable: It may send, and change links.
         sockets: Its sockets, by number.
         requests: How many requests it has made.
     """
@@ -71,14 +52,18 @@ class Session:
         network: UserNetwork,
         links: LinkServer,
         limits: ServerLimits,
+        allowance: Allowance,
         *,
+        descriptors: Callable[[], int],
         writable: bool,
         status: Callable[[], bytes],
     ) -> None:
         self._network = network
         self._links = links
         self._limits = limits
-        self._writable = writable
+        self._allowance = allowance
+        self._descriptors = descriptors
+        self.writable = writable
         self._status = status
         self.sockets: dict[int, ServedSocket | LinkEvents] = {}
         self.requests = 0
@@ -114,8 +99,6 @@ class Session:
             raise MalformedRequestError(f"there is no operation {request.operation}")
         if not self.greeted and request.operation != Operation.HELLO:
             raise MalformedRequestError("a client says first who it is")
-        if request.operation in _WRITING and not self._writable:
-            return Answer(errno.EPERM, 0, b"this client may only listen"), None
         try:
             answer = operation(request)
         except OSError as error:
@@ -129,8 +112,9 @@ class Session:
         return Answer(0, self._network.max_pdu_size, pack_hello() + self._network.name.encode())
 
     def _open(self, request: Request) -> tuple[Answer, int]:
-        if len(self.sockets) >= self._limits.sockets:
-            raise OSError(errno.EMFILE, f"a client has {self._limits.sockets} sockets at most")
+        most = min(self._limits.sockets, self._descriptors())
+        if len(self.sockets) >= most:
+            raise OSError(errno.EMFILE, f"a client has {most} sockets at most")
         opened: ServedSocket | LinkEvents
         if request.socket == AF_NETLINK:
             opened = LinkEvents(self._network)
@@ -140,7 +124,7 @@ class Session:
             def open_core(changed: Callable[[], object]) -> Any:
                 return self._network._open_socket(protocol, changed)  # noqa: SLF001 - hidden from users alone
 
-            opened = ServedSocket(open_core, self._limits.buffer)
+            opened = ServedSocket(open_core, self._allowance, writable=self.writable)
         self._last += 1
         self.sockets[self._last] = opened
         return Answer(0, self._last), opened.readiness.fileno()
@@ -187,7 +171,13 @@ class Session:
     def _send(self, request: Request) -> Answer:
         payloads, address = unpack_send(request.payload)
         now_ns = self._network._now_ns  # noqa: SLF001 - hidden from users alone
-        return Answer(0, self._socket(request).send(payloads, address, now_ns))
+        count = self._socket(request).send(payloads, address, now_ns, self._room)
+        return Answer(0, count)
+
+    def _room(self) -> int:
+        """Give how many operations of the broadcast manager it may have besides those it has."""
+        had = sum(one.operations for one in self.sockets.values() if isinstance(one, ServedSocket))
+        return self._limits.operations - had
 
     def _index(self, request: Request) -> Answer:
         name = request.payload.decode("utf-8", "replace")
@@ -203,7 +193,7 @@ class Session:
 
     def _netlink(self, request: Request) -> Answer:
         return Answer(
-            0, 0, self._links.handle(request.payload, skip=request.socket, writable=self._writable)
+            0, 0, self._links.handle(request.payload, skip=request.socket, writable=self.writable)
         )
 
     def _tell_status(self, _request: Request) -> Answer:

@@ -11,13 +11,13 @@ from weakref import WeakValueDictionary
 from anyio import TASK_STATUS_IGNORED, sleep_forever
 
 from anycan.exceptions import NetworkUnavailableError
+from anycan.network.allowance import ServerLimits
 from anycan.network.core.bcm import BcmSocketCore
 from anycan.network.core.isotp import IsotpSocketCore
 from anycan.network.core.raw import RawSocketCore
 from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
 from anycan.network.server import NetworkServer
-from anycan.network.session import ServerLimits
 from anycan.network.user_faults import UserFaults
 from anycan.network.user_interface import UserInterface
 from anycan.wire.constants import CAN_BCM, CAN_ISOTP, CAN_RAW

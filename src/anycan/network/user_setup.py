@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from anycan.exceptions import (
     CanOSError,
+    InterfaceError,
     NetworkUnavailableError,
     UnknownInterfaceError,
 )
@@ -29,13 +30,16 @@ from anycan.network.user_interface import (
     exists,
     no_such_mtu,
 )
+from anycan.wire.constants import CAN_MTU, CANFD_MTU
 
 if TYPE_CHECKING:
-    from anycan.network.core.device import Device
+    from anycan.network.core.device import NetworkDevice
     from anycan.network.core.interface import Interface
     from anycan.network.core.stack import Stack
     from anycan.network.user import UserNetwork
     from anycan.wire.netlink_timing import BitTimingConstants
+
+_USUAL_MTUS: Final = (CANFD_MTU, CAN_MTU)
 
 
 class UserSetup:
@@ -87,7 +91,7 @@ class UserSetup:
             raise ValueError(
                 f"transmit_queue is a number of frames, 0 or more, or None; not {transmit_queue}"
             )
-        return self._add_device(name, VirtualDevice(transmit_queue), mtu=mtu, up=up)
+        return self.add_device(name, VirtualDevice(transmit_queue), mtu=mtu, up=up)
 
     def add_can(
         self,
@@ -162,7 +166,7 @@ class UserSetup:
             raise ValueError(f"{name} cannot be such a controller: {reason}") from None
         wire = self._buses.setdefault(bus, Bus())
         controller = Controller(wire, self._stack.timers, self._stack.clock, settings)
-        return self._add_device(name, controller, mtu=controller.mtu, up=up)
+        return self.add_device(name, controller, mtu=controller.mtu, up=up)
 
     def add_vxcan(
         self,
@@ -214,37 +218,53 @@ class UserSetup:
         if there is self and name == peer:
             raise exists(name, self.name)
         # The kernel makes the far end first.
-        far_index = there._add_device(peer, far, mtu=mtu, up=up)
-        return self._add_device(name, near, mtu=mtu, up=up), far_index
+        far_index = there.add_device(peer, far, mtu=mtu, up=up)
+        return self.add_device(name, near, mtu=mtu, up=up), far_index
 
-    # Public when drivers come, and the types of a device with it.
-    def _add_device(
-        self, name: str, device: Device, *, mtu: int = DEFAULT_MTU, up: bool = True
+    def add_device(
+        self, name: str, device: NetworkDevice, *, mtu: int | None = None, up: bool = True
     ) -> int:
-        """Add an interface whose frames another device carries, such as a driver.
+        """Add an interface whose frames a driver carries: yours, or one of anycan's.
 
         Args:
             name: As for :meth:`add_vcan`.
-            device: What carries the frames.
-            mtu: As for :meth:`add_vcan`.
-            up: As for :meth:`add_vcan`.
+            device: The driver. It is one interface's.
+            mtu: As for :meth:`add_vcan`; None: 72 if the device can have that, else 16.
+            up: Bring it up at once.
 
         Returns:
             Its index.
 
         Raises:
-            ValueError: As :meth:`add_vcan`.
-            InterfaceExistsError: As :meth:`add_vcan`.
-            NetworkUnavailableError: As :meth:`add_vcan`.
-            OSError: The device cannot come up.
+            ValueError: No interface can be called that, or the device cannot have that MTU.
+            InterfaceExistsError: There is an interface of that name already (EEXIST).
+            InterfaceError: The device does not come up; there is no such interface then.
+            NetworkUnavailableError: The network is closed.
         """
+        if mtu is None:
+            mtu = next((one for one in _USUAL_MTUS if device.supports_mtu(one)), DEFAULT_MTU)
         self._check_new(name, device, mtu)
         interface = self._stack.add(name, device, mtu)
         if up:
-            interface.set_up()
+            try:
+                self._begin(interface)
+            except BaseException:
+                self._stack.remove(interface)
+                raise
         return interface.index
 
-    def _check_new(self, name: str, device: Device, mtu: int) -> None:
+    def _begin(self, interface: Interface) -> None:
+        try:
+            interface.set_up()
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise cannot_begin(interface, error) from None
+            name = interface.name
+            raise InterfaceError(
+                error.errno or 0, f"{name} does not come up: {error.strerror}", name
+            ) from None
+
+    def _check_new(self, name: str, device: NetworkDevice, mtu: int) -> None:
         """See to it that a device can be added; raise what :meth:`add_vcan` does."""
         check_name(name)
         if self._stack.closed:
@@ -270,13 +290,10 @@ class UserSetup:
         Raises:
             UnknownInterfaceError: There is none of that name.
             InterfaceError: It is a controller without a bit rate, or one that is to send CAN FD
-                without a data bit rate, or with one below its bit rate (EINVAL).
+                without a data bit rate, or with one below its bit rate (EINVAL); or a driver's
+                device does not begin, for the reason that it tells.
         """
-        interface = self._interface(name)
-        try:
-            interface.set_up()
-        except OSError as error:
-            raise cannot_begin(interface, error) from None
+        self._begin(self._interface(name))
 
     def set_down(self, name: str) -> None:
         """Take an interface down. Endpoints bound to it get :class:`InterfaceDownError`, once.

@@ -47,6 +47,7 @@ class ServedDescriptor:
         self._protocol = protocol
         self._module = module
         self._options: dict[tuple[int, int], bytes] = {}
+        self._is_told = False
         self._polled: socket.socket | None = None
         self._number, self._session, self._polled = self._open()
 
@@ -59,6 +60,44 @@ class ServedDescriptor:
         polled = socket.socket(fileno=descriptor)
         self._network.follow(polled)
         return answer.value, session, polled
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll; -1: it is closed."""
+        return -1 if self._polled is None else self._polled.fileno()
+
+    def _demand(self, operation: Operation, payload: bytes) -> tuple[int, bytes]:
+        if self._polled is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
+            answer = self._network.ask(Request(operation, self._number, payload), self._session)
+        except NetworkUnavailableError:
+            number = self._lost(operation)
+            raise OSError(number, os.strerror(number)) from None
+        number = answer.number
+        if number:
+            raise OSError(number, os.strerror(number))
+        return answer.value, answer.payload
+
+    # A server that is gone, and may be back
+
+    def _lost(self, operation: Operation) -> int:
+        """Give the error number of a call when the server is gone: as where an interface is.
+
+        That is told once, and then nothing can be read. So is the descriptor polled.
+        """
+        if not self._is_told:
+            self._is_told = True
+            # It polls as a socket that nothing comes to. (There may be no descriptor for one.)
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as quiet:
+                self._replace_polled(quiet)
+            return errno.ENODEV
+        if operation is Operation.RECEIVE:
+            return errno.EAGAIN
+        return errno.ENXIO if operation is Operation.SEND else errno.ENODEV
+
+    def _replace_polled(self, fresh: socket.socket) -> None:
+        if self._polled is not None:
+            os.dup2(fresh.fileno(), self._polled.fileno(), inheritable=False)
 
     def _revive(self) -> None:
         """Open the socket again, with its options, if the connection that it was opened by is lost.
@@ -73,26 +112,11 @@ class ServedDescriptor:
         except NetworkUnavailableError as error:
             raise OSError(errno.ENODEV, str(error)) from None
         with fresh:
-            os.dup2(fresh.fileno(), polled.fileno(), inheritable=False)
+            self._replace_polled(fresh)
         self._network.follow(polled)
+        self._is_told = False
         for (level, option), value in self._options.items():
             self._demand(Operation.SET_OPTION, pack_option(level, option, value))
-
-    def fileno(self) -> int:
-        """Give the descriptor to poll; -1: it is closed."""
-        return -1 if self._polled is None else self._polled.fileno()
-
-    def _demand(self, operation: Operation, payload: bytes) -> tuple[int, bytes]:
-        if self._polled is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        try:
-            answer = self._network.ask(Request(operation, self._number, payload), self._session)
-        except NetworkUnavailableError as error:
-            raise OSError(errno.ENODEV, str(error)) from None
-        number = answer.number
-        if number:
-            raise OSError(number, os.strerror(number))
-        return answer.value, answer.payload
 
     def bind(self, address: bytes) -> None:
         """Bind to the interface in a ``struct sockaddr_can``.
@@ -109,12 +133,14 @@ class ServedDescriptor:
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set a socket option from its bytes."""
+        self._revive()
         self._demand(Operation.SET_OPTION, pack_option(level, option, value))
         self._options.pop((level, option), None)
         self._options[level, option] = value  # in the order in which they were set last
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
         """Give the bytes of a socket option, ``size`` at most."""
+        self._revive()
         return self._demand(Operation.GET_OPTION, pack_option(level, option, size))[1]
 
     def receive(self, buffer: MessageBuffer) -> int:

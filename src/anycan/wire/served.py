@@ -48,7 +48,6 @@ class Operation(enum.IntEnum):
     MTU = 12
     NETLINK = 13
     STATUS = 14
-    INJECT = 15
 
 
 class MalformedRequestError(ValueError):

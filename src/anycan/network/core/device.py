@@ -19,59 +19,108 @@ if TYPE_CHECKING:
 DEFAULT_MTU: Final = CANFD_MTU
 
 
-class Transmit(enum.Enum):
-    """What became of a frame that a device was given."""
+class TransmitResult(enum.Enum):
+    """What became of a frame that a :class:`NetworkDevice` was given."""
 
     SENT = enum.auto()
     """It is on the bus."""
     QUEUED = enum.auto()
-    """The device holds it, and tells by :meth:`Port.sent` when it is on the bus."""
+    """The device holds it, and tells by :meth:`DevicePort.sent` when it is on the bus."""
     FULL = enum.auto()
-    """The device has no room: the sender gets ENOBUFS."""
+    """The device has no room: the sender gets ENOBUFS, and tries again."""
     SHARED = enum.auto()
-    """It is on a wire that other interfaces hear: :meth:`Device.hearers` tells which."""
+    """It is on a wire that other interfaces hear: :meth:`NetworkDevice.hearers` tells which."""
     LOST = enum.auto()
     """The device has dropped it, which is counted; the sender is not told."""
 
 
-class Port(Protocol):
-    """An interface as its device sees it: what a driver calls."""
+class DevicePort(Protocol):
+    """An interface as its device sees it: what a driver calls.
+
+    A device has it from :meth:`NetworkDevice.start` to :meth:`NetworkDevice.stop`, and calls it
+    from the thread of its network.
+    """
 
     @property
     def mtu(self) -> int:
-        """The interface's MTU."""
+        """The interface's MTU: 16, 72, or 76 to 2060."""
         ...
 
-    def receive(self, payload: bytes, now_ns: int) -> bool:
-        """Take a frame that came from the bus.
+    def receive(self, payload: bytes, now_ns: int | None = None) -> bool:
+        """Take a frame that came from the bus, or an error frame of the controller.
 
         Args:
-            payload: ``struct can_frame``, ``canfd_frame`` or ``canxl_frame``.
-            now_ns: When it came, in nanoseconds since the epoch.
+            payload: ``struct can_frame`` (16 bytes), ``canfd_frame`` (72) or ``canxl_frame``, as
+                :func:`~anycan.encode_frame` makes them.
+            now_ns: When it came, in nanoseconds since the epoch; None: now.
 
         Returns:
             Whether it was taken. What is no frame, or too large for the interface, is counted as
-            dropped.
+            dropped, and so is what comes while the link is down.
         """
         ...
 
-    def sent(self, now_ns: int) -> None:
-        """Say that the oldest of the frames held is on the bus."""
+    def sent(self, now_ns: int | None = None) -> None:
+        """Say that the oldest of the frames held is on the bus.
+
+        Args:
+            now_ns: When it was, in nanoseconds since the epoch; None: now.
+        """
+        ...
+
+    def lost(self) -> None:
+        """Say that the oldest of the frames held will not be on the bus: it is counted."""
+        ...
+
+    def set_carrier(self, *, on: bool) -> None:
+        """Say that the device takes part in its bus from now on, or no more.
+
+        Whoever watches links is told, and endpoints opened with ``on_link_loss="wait"`` wait. The
+        link stays up; frames come to :meth:`NetworkDevice.transmit` all the same.
+        """
+        ...
+
+    def changed(self) -> None:
+        """Say that what :meth:`NetworkDevice.parameters` gives is not as it was."""
         ...
 
 
-class Device(ABC):
-    """What carries the frames of an interface. Drivers derive from it.
+class NetworkDevice(ABC):
+    """What carries the frames of an interface of a :class:`UserNetwork`. Drivers derive from it.
 
-    Its interface calls it, from one thread; nothing here may wait.
+    Its interface calls it, from the thread of the network; nothing here may wait.
+    :meth:`UserNetwork.add_device` makes an interface of it.
 
     Attributes:
-        kind: The kind of link: ``"can"``, ``"vcan"``, ``"vxcan"``; None: it is none of these.
+        kind: The kind of link: ``"can"`` (a controller: give :meth:`parameters` as well),
+            ``"vcan"``, ``"vxcan"``; None: it is none of these.
         echo: The device hears its own frames, so that other sockets of this host get a frame when
             it is on the bus. Where it is False they get it when it is sent.
         queue_length: How many frames the kernel's queue for such a device holds, as it is made.
-        carrier: It takes part in its bus, if it is up.
+        carrier: It takes part in its bus, if it is up. What it is at first is the driver's to
+            say; from then on :meth:`DevicePort.set_carrier` changes it.
         carrier_changes: How often that has changed.
+
+    Example:
+        A wire that hands every frame back, with another identifier:
+
+        >>> class Mirror(NetworkDevice):
+        ...     def supports_mtu(self, mtu: int) -> bool:
+        ...         return mtu == 16
+        ...     def start(self, port: DevicePort) -> None:
+        ...         self.port = port
+        ...     def transmit(self, payload: bytes) -> TransmitResult:
+        ...         frame = decode_frame(payload)
+        ...         self.port.receive(encode_frame(Frame(frame.id + 8, frame.data)))
+        ...         return TransmitResult.SENT
+        >>> async def main() -> None:
+        ...     async with UserNetwork() as network:
+        ...         network.add_device("can0", Mirror())
+        ...         async with open_raw("can0", network=network) as can:
+        ...             await can.send(Frame(0x7E0, bytes(2)))
+        ...             print(await can.receive())
+        >>> anyio.run(main)
+        7E8#0000
     """
 
     kind: ClassVar[str | None] = None
@@ -82,11 +131,21 @@ class Device(ABC):
 
     @abstractmethod
     def supports_mtu(self, mtu: int) -> bool:
-        """Tell whether the device can have that MTU. It is asked while the link is down."""
+        """Tell whether the device can have that MTU. It is asked while the link is down.
+
+        Args:
+            mtu: 16 (classical CAN), 72 (CAN FD), 76 to 2060 (CAN XL).
+        """
 
     @abstractmethod
-    def transmit(self, payload: bytes) -> Transmit:
-        """Take a frame to the bus. It is called only between :meth:`start` and :meth:`stop`."""
+    def transmit(self, payload: bytes) -> TransmitResult:
+        """Take a frame to the bus. It is called only between :meth:`start` and :meth:`stop`.
+
+        Args:
+            payload: ``struct can_frame``, ``canfd_frame`` or ``canxl_frame``, within the MTU;
+                :func:`~anycan.decode_frame` gives the frame. An application may send error frames,
+                too, which no bus has (``TransmitResult.LOST`` drops one).
+        """
 
     def attach(self, interface: Interface) -> None:  # noqa: B027 - most devices need none
         """Take note that the device belongs to an interface now, which is down."""
@@ -94,11 +153,15 @@ class Device(ABC):
     def detach(self) -> None:  # noqa: B027 - most devices need none
         """Take note that the interface has been removed."""
 
-    def start(self, port: Port) -> None:  # noqa: B027 - a device without a start needs none
+    def start(self, port: DevicePort) -> None:  # noqa: B027 - a device without a start needs none
         """Begin to work: the link goes up.
 
+        Args:
+            port: The interface.
+
         Raises:
-            OSError: It cannot; the link stays down.
+            OSError: It cannot; the link stays down. ``strerror`` says what is missing, to the
+                person who set the link up.
         """
 
     def stop(self) -> None:  # noqa: B027 - a device without a stop needs none
@@ -157,6 +220,12 @@ class Device(ABC):
         self.carrier = on
         self.carrier_changes += 1
         return True
+
+
+Transmit = TransmitResult
+Port = DevicePort
+Device = NetworkDevice
+# Within the network they go by these names.
 
 
 def virtual_mtu(mtu: int) -> bool:

@@ -205,8 +205,15 @@ class Interface:
         now_ns = self.stack.clock.stamp_ns() if self._verdicts[word] else 0  # else nobody asks
         self._deliver(payload, kind, word, size, None, now_ns)
 
-    def sent(self, now_ns: int) -> None:
-        """Take note that the oldest frame that the device held is on the bus."""
+    def sent(self, now_ns: int | None = None) -> None:
+        """Take note that the oldest frame that the device held is on the bus.
+
+        Where it holds none, nothing happens: they went with the link.
+        """
+        if not self._held:
+            return
+        if now_ns is None:
+            now_ns = self.stack.clock.stamp_ns()
         payload, sender, echoed = self._held.popleft()
         kind = kind_of(payload)
         (word,) = unpack_word(payload)
@@ -217,12 +224,22 @@ class Interface:
         if echoed:
             self._deliver(payload, kind, word, size, sender, now_ns)
 
-    def receive(self, payload: bytes, now_ns: int) -> bool:
+    def lost(self) -> None:
+        """Take note that the oldest frame that the device held will not be on the bus."""
+        if not self._held:
+            return
+        payload, sender, _ = self._held.popleft()
+        self.counters.send_dropped += 1
+        sender.released(len(payload))
+
+    def receive(self, payload: bytes, now_ns: int | None = None) -> bool:
         """Take a frame that came from the bus.
 
         Returns:
             Whether it was taken; what is no frame, or does not fit, is counted as dropped.
         """
+        if now_ns is None:
+            now_ns = self.stack.clock.stamp_ns()
         kind = kind_of(payload)
         if (
             kind == INVALID
@@ -274,6 +291,11 @@ class Interface:
     def carrier(self) -> bool:
         """Whether frames can pass: it is up, and its device takes part in its bus."""
         return self.up and self.device.carrier
+
+    def set_carrier(self, *, on: bool) -> None:
+        """Take note that the device takes part in its bus from now on, or no more."""
+        if self.device._set_carrier(on=on):  # noqa: SLF001 - a driver is to come through here
+            self.changed()
 
     @property
     def carrier_changes(self) -> int:
@@ -337,6 +359,7 @@ class Interface:
             self.device.start(self)
         except BaseException:
             self.up = False
+            self.changed()  # where the device has told of its carrier, it was taken for up
             raise
         self.changed()
         self._tell_of_peer(peer, before)

@@ -67,6 +67,16 @@ class SocketCore(ABC):
         room = self._socket_options.send_buffer >> 1
         return self._sent_charge + 1 < room or self._error != 0
 
+    @property
+    def queued(self) -> int:
+        """How many messages wait to be received."""
+        return len(self._queue)
+
+    @property
+    def interface_name(self) -> str | None:
+        """The name of the interface it is bound or connected to; None: none, or all."""
+        return None if self._interface is None else self._interface.name
+
     def _fail(self, number: int) -> None:
         self._error = number
         self._changed()
