@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from anycan.drivers.slcan import SlcanAdapter
+from anycan.drivers.slcan_controller import SlcanStatistics
 from anycan.endpoints.bcm import BcmEndpoint, open_bcm
 from anycan.endpoints.bcm_handles import AnswerOperation, BcmOperation, CyclicOperation
 from anycan.endpoints.bcm_protocol import BcmProtocol
@@ -126,9 +128,10 @@ from anycan.interfaces.functions import (
 )
 from anycan.interfaces.values import Interface, LinkCondition
 from anycan.interfaces.watch import InterfaceWatch, wait_for_interface, watch_interfaces
+from anycan.network.allowance import ServerLimits
 from anycan.network.base import Network
 from anycan.network.client import ServedNetwork
-from anycan.network.session import ServerLimits
+from anycan.network.core.device import DevicePort, NetworkDevice, TransmitResult
 from anycan.network.user import UserInterface, UserNetwork
 from anycan.routing.attached import ProtocolSubscription
 from anycan.routing.explanation import (
@@ -146,6 +149,7 @@ from anycan.sockets.networks import connect_network
 from anycan.wire.bit_timing import CalculatedBitTiming, calc_bit_timing
 from anycan.wire.candump import LogFormatter, ScreenFormatter
 from anycan.wire.errortext import describe_error
+from anycan.wire.frames import decode_frame, encode_frame
 from anycan.wire.isotp_address import Address, AddressingMode
 from anycan.wire.log import LogRecord, read_log
 from anycan.wire.netlink_can import CanErrorCounters, CanMode, CanState, CanStatistics
@@ -188,6 +192,7 @@ __all__ = [
     "CyclicStatus",
     "CyclicTask",
     "DestinationStatistics",
+    "DevicePort",
     "DropReason",
     "EndpointExplanation",
     "ErrorClass",
@@ -251,6 +256,7 @@ __all__ = [
     "Modification",
     "Multiplex",
     "Network",
+    "NetworkDevice",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
     "OffloadError",
@@ -286,6 +292,8 @@ __all__ = [
     "SequenceError",
     "ServedNetwork",
     "ServerLimits",
+    "SlcanAdapter",
+    "SlcanStatistics",
     "Subscription",
     "SubscriptionExplanation",
     "SubscriptionOverflowError",
@@ -293,6 +301,7 @@ __all__ = [
     "TimeWindow",
     "TimedOut",
     "TransceiverError",
+    "TransmitResult",
     "TransmitterDelay",
     "UnknownInterfaceError",
     "UserInterface",
@@ -310,8 +319,10 @@ __all__ = [
     "create_raw_transport",
     "create_vcan",
     "create_vxcan",
+    "decode_frame",
     "delete_interface",
     "describe_error",
+    "encode_frame",
     "functional_request",
     "get_interface",
     "guess_connections",

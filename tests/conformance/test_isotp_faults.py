@@ -308,8 +308,8 @@ async def test_two_hundred_transfers_at_once_and_a_peer_that_vanishes_in_each(
     links: Links, bench: IsotpBench, anyio_backend: tuple[str, dict[str, Any]]
 ) -> None:
     on_asyncio = anyio_backend == ("asyncio", {"use_uvloop": False})
-    # In the lab it takes half a minute, and the kernel is the same for all. What a served network is
-    # asked for is waited for: for so many at once, longer than a call may block the loop.
+    # In the lab it takes half a minute, and the kernel is the same for all. A served network's
+    # server is waited for in each call: by so many at once longer than may block the loop.
     once = bench.implementation == "socket" and on_asyncio and links.kind == "kernel"
     is_quick = links.kind == "user" or once
     count = 200 if is_quick else 50

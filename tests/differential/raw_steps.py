@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
 from anycan.wire.constants import AF_CAN
 from anycan.wire.messages import SOCKADDR_CAN_SIZE
-from steps import Link, Replace
+
+if TYPE_CHECKING:
+    from steps import Link, Replace
 
 SOCKETS: Final = 3
 
@@ -93,7 +95,7 @@ class Receive:
     """
 
     who: int
-    limit: int = 64
+    limit: int = 16
     room: int = 2064
 
 

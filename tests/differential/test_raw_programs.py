@@ -6,61 +6,83 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies
 
-from raw_programs import run, steps
-from stages import INTERFACES, KernelStage, UserStage
-from steps import Link
+from raw_comparison import SEED, compare, generate
+from stages import KernelStage, ServedStage, UserStage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from raw_programs import Step
+    from stages import Stage
 
-PROGRAMS = int(os.environ.get("ANYCAN_PROGRAMS", "300"))
+PROGRAMS = int(os.environ.get("ANYCAN_RAW_PROGRAMS", "300"))
 
 BATCH = 300  # of which the lab hears nothing until it has ended
 
-# A program takes up to half a second where the processor is emulated.
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
-
 
 @pytest.fixture(scope="module")
-def kernel_stage() -> Iterator[KernelStage]:
-    stage = KernelStage()
+def served_stage() -> Iterator[ServedStage]:
+    stage = ServedStage(pair=True)
     yield stage
     stage.close()
 
 
+@pytest.fixture(scope="module")
+def kernel_stage() -> Iterator[KernelStage]:
+    stage = KernelStage(pair=True)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def user_stage() -> UserStage:
+    return UserStage(pair=True)
+
+
+@pytest.mark.kernel
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("batch", range(-(-PROGRAMS // BATCH)))
-@settings(
-    max_examples=min(PROGRAMS, BATCH),
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(program=strategies.lists(steps(), min_size=4, max_size=25))
 def test_the_same_program_has_the_same_outcomes(
     kernel_stage: KernelStage,
-    batch: int,  # noqa: ARG001 - each has programs of its own
-    program: list[Step],
+    user_stage: UserStage,
+    served_stage: ServedStage,
+    batch: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    for interface in INTERFACES:
-        kernel_stage.up(interface)
-    user = run(program, UserStage())
-    kernel = run(program, kernel_stage)
-    shown = [*program, "left over", "left over", "left over"]
-    assert list(zip(shown, user, strict=True)) == list(zip(shown, kernel, strict=True))
+    stages: dict[str, Stage] = {"kernel": kernel_stage, "user": user_stage, "served": served_stage}
+    count = min(BATCH, PROGRAMS - batch * BATCH)
+    tally = compare(stages, count, SEED + batch)
+    suite = "raw sockets, on the kernel, the user network and a served one"
+    record_property("differential", [suite, tally.programs, tally.steps, SEED])
 
 
-def test_the_comparison_sees_a_difference(kernel_stage: KernelStage) -> None:
-    assert run([Link("flexible", up=False)], UserStage()) == run(
-        [Link("flexible", up=False)], kernel_stage
-    )
-    kernel_stage.up("flexible")
-    stage = UserStage()
-    stage.network.remove("flexible")
-    assert run([Link("flexible", up=False)], stage) != run(
-        [Link("flexible", up=False)], kernel_stage
-    )
-    kernel_stage.up("flexible")
+def test_a_served_network_is_as_the_one_in_process(
+    user_stage: UserStage,
+    served_stage: ServedStage,
+    record_property: Callable[[str, object], None],
+) -> None:
+    tally = compare({"user": user_stage, "served": served_stage}, 15, SEED)
+    suite = "raw sockets, on the user network and a served one"
+    record_property("differential", [suite, tally.programs, tally.steps, SEED])
+
+
+class LostStage(UserStage):
+    """One whose interface for CAN FD is gone: a network with a bug."""
+
+    def reset(self) -> None:
+        super().reset()
+        self.remove("flexible")
+
+
+def test_a_difference_is_made_small_and_shown(user_stage: UserStage) -> None:
+    stages: dict[str, Stage] = {"whole": user_stage, "lost": LostStage(pair=True)}
+    with pytest.raises(pytest.fail.Exception) as caught:
+        compare(stages, 100, 1)
+    marked = [line for line in str(caught.value).splitlines() if line.startswith("! ")]
+    assert len(marked) == 2
+    assert "flexible" in marked[0]
+    assert "ENODEV" in marked[1]
+
+
+def test_programs_are_the_same_from_the_same_seed() -> None:
+    assert generate(10, 5) == generate(10, 5) != generate(10, 6)

@@ -273,7 +273,7 @@ class Broken(Device):
 
 
 def test_a_device_that_does_not_start(network: UserNetwork, links: UserLinks) -> None:
-    network._add_device("x0", Broken(), up=False)
+    network.add_device("x0", Broken(), up=False)
     for call in (lambda: links.set_up("x0"), lambda: configure(links, "x0", up=True)):
         with pytest.raises(CanOSError, match=r"x0.*: it is broken") as told:
             call()
@@ -282,7 +282,7 @@ def test_a_device_that_does_not_start(network: UserNetwork, links: UserLinks) ->
 
 
 def test_a_device_that_cannot_have_an_mtu(network: UserNetwork, links: UserLinks) -> None:
-    network._add_device("x0", Broken(), up=False)
+    network.add_device("x0", Broken(), up=False)
     with pytest.raises(ConfigurationError, match="x0 takes no such setting: "):
         configure(links, "x0", mtu=2060)
     assert links.get("x0").mtu == 72

@@ -507,7 +507,7 @@ def test_a_controllers_echo_comes_when_the_frame_is_on_the_bus(
     network: UserNetwork, probe: Callable[..., Probe]
 ) -> None:
     device = Echoing(Transmit.QUEUED)
-    network._add_device("can0", device, mtu=16)
+    network.add_device("can0", device, mtu=16)
     one, other, quiet = probe("can0", own=1), probe("can0"), probe("can0", loopback=0)
     one.send(can(1))
     quiet.send(can(2))
@@ -525,7 +525,7 @@ def test_a_controllers_echo_comes_when_the_frame_is_on_the_bus(
 def test_a_controller_that_sends_at_once_echoes_at_once(
     network: UserNetwork, probe: Callable[..., Probe]
 ) -> None:
-    network._add_device("can0", Echoing(Transmit.SENT), mtu=16)
+    network.add_device("can0", Echoing(Transmit.SENT), mtu=16)
     one, other = probe("can0"), probe("can0")
     one.send(can(1))
     assert other.words() == [1]

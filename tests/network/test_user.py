@@ -312,7 +312,7 @@ def test_what_a_device_brings_that_is_no_frame_is_counted(
 
 def test_a_device_of_ones_own() -> None:
     network = UserNetwork()
-    network._add_device("can0", Wire(), mtu=16, up=False)
+    network.add_device("can0", Wire(), mtu=16, up=False)
     assert not network.interfaces()[0].up
     network.set_up("can0")
     assert network.interfaces()[0].up
@@ -320,7 +320,7 @@ def test_a_device_of_ones_own() -> None:
     with pytest.raises(ValueError, match="can0 is no vcan"):
         network.release("can0")
     with pytest.raises(ValueError, match="MTU of 72"):
-        network._add_device("can1", Wire())
+        network.add_device("can1", Wire(), mtu=72)
     with pytest.raises(ValueError, match=r"^can0 has no controller: add_can\(\) adds"):
         network.set_bus_off("can0")
 
@@ -335,7 +335,7 @@ class Stubborn(Wire):
 
 def test_a_device_that_does_not_begin() -> None:
     network = UserNetwork()
-    network._add_device("can0", Stubborn(), mtu=16, up=False)
+    network.add_device("can0", Stubborn(), mtu=16, up=False)
     with pytest.raises(anycan.InterfaceError, match="can0 does not come up: it is broken") as info:
         network.set_up("can0")
     assert (info.value.errno, info.value.interface) == (errno.EIO, "can0")

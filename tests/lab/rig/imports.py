@@ -17,6 +17,7 @@ ROOMS: Final = (
     "loops",
     "network",
     "sockets",
+    "drivers",
     "interfaces",
     "endpoints",
     "routing",

@@ -23,7 +23,14 @@ BUFFER_MAXIMUM: Final = 212_992  # net.core.rmem_max and wmem_max
 _LEAST_SEND_BUFFER: Final = 4608
 _LEAST_RECEIVE_BUFFER: Final = 2304
 _INTEGER_MAXIMUM: Final = 0x7FFFFFFF
-_TIMESTAMPING_MASK: Final = 0x3FFFF  # linux/net_tstamp.h of 6.12: SOF_TIMESTAMPING_MASK
+
+# linux/net_tstamp.h of 6.12: SOF_TIMESTAMPING_...
+_TIMESTAMPING_MASK: Final = 0x3FFFF
+_OPT_ID: Final = 1 << 7
+_OPT_TSONLY: Final = 1 << 11
+_OPT_STATS: Final = 1 << 12
+_BIND_PHC: Final = 1 << 15
+_OPT_ID_TCP: Final = 1 << 16
 
 # asm-generic/socket.h
 _SO_TYPE: Final = 3
@@ -55,7 +62,7 @@ class SocketOptions:
         """Set an option of the level SOL_SOCKET.
 
         Raises:
-            OSError: EINVAL or ENOPROTOOPT.
+            OSError: EINVAL, ENOPROTOOPT or EOPNOTSUPP.
         """
         if len(value) < 4:
             raise failure(errno.EINVAL)
@@ -73,8 +80,7 @@ class SocketOptions:
                 self._socket[SO_TIMESTAMP] = self._socket[SO_TIMESTAMPNS] = 0
                 self._socket[option] = int(number != 0)
             case constants.SO_TIMESTAMPING:
-                if number & ~_TIMESTAMPING_MASK:
-                    raise failure(errno.EINVAL)
+                _check_timestamping(number)
                 self._socket[SO_TIMESTAMPING] = number
             case constants.SO_RXQ_OVFL:
                 self.drop_counts = number != 0
@@ -97,6 +103,17 @@ class SocketOptions:
             raise failure(errno.ENOPROTOOPT)
         # struct so_timestamping has a second number, for a clock to take the stamps from.
         return pack("=i", values[option]) + (bytes(4) if option == SO_TIMESTAMPING else b"")
+
+
+def _check_timestamping(flags: int) -> None:
+    if (
+        flags & ~_TIMESTAMPING_MASK
+        or (flags & _OPT_ID_TCP and not flags & _OPT_ID)
+        or (flags & _OPT_STATS and not flags & _OPT_TSONLY)
+    ):
+        raise failure(errno.EINVAL)
+    if flags & _BIND_PHC:  # a clock belongs to an interface, which no CAN socket is tied to
+        raise failure(errno.EOPNOTSUPP)
 
 
 def _capped(number: int) -> int:
