@@ -236,7 +236,8 @@ class UserSetup:
             Its index.
 
         Raises:
-            ValueError: No interface can be called that, or the device cannot have that MTU.
+            ValueError: No interface can be called that, the device cannot have that MTU, or it is
+                another interface's.
             InterfaceExistsError: There is an interface of that name already (EEXIST).
             InterfaceError: The device does not come up; there is no such interface then.
             NetworkUnavailableError: The network is closed.
@@ -244,6 +245,9 @@ class UserSetup:
         if mtu is None:
             mtu = next((one for one in _USUAL_MTUS if device.supports_mtu(one)), DEFAULT_MTU)
         self._check_new(name, device, mtu)
+        for other in self._stack.by_index.values():
+            if other.device is device:
+                raise ValueError(f"{device!r} is {other.name}'s already: make another one")
         interface = self._stack.add(name, device, mtu)
         if up:
             try:

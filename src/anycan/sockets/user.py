@@ -104,18 +104,7 @@ class UserDescriptor:
 
     def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
         """Send messages in their order."""
-        send = self._core.send
-        now_ns = self._now_ns
-        count = 0
-        try:
-            for payload in payloads:
-                send(payload, address, now_ns())
-                count += 1
-        except OSError:
-            if not count:
-                raise
-            # What was refused is told by the next call, which begins with it.
-        return count
+        return self._core.send_many(payloads, address, self._now_ns)
 
     def send_received(self, buffer: MessageBuffer, count: int, size: int) -> int:
         """Send the first payloads of a receive buffer, all of one length."""
@@ -135,7 +124,7 @@ class _ClosedCore:
     def refuse(self, *_: object) -> NoReturn:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
-    bind = connect = setsockopt = getsockopt = receive = send = refuse
+    bind = connect = setsockopt = getsockopt = receive = send = send_many = refuse
 
     def close(self) -> None:
         pass

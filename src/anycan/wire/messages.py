@@ -14,7 +14,7 @@ The user-space network fills the same arrays, so that nothing above knows where 
 from __future__ import annotations
 
 from struct import Struct, calcsize
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from anycan.wire.constants import (
     AF_CAN,
@@ -26,7 +26,7 @@ from anycan.wire.constants import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SOCKADDR_CAN_SIZE: Final = 24
 XL_PAYLOAD_SIZE: Final = 2064  # CANXL_MTU, rounded up to a multiple of 8
@@ -37,11 +37,21 @@ _STAMP: Final = "@" + CONTROL_HEADER + "ll0N"  # struct timespec
 _STAMPS: Final = "@" + CONTROL_HEADER + "llllll0N"  # struct scm_timestamping
 DROPS = Struct("@" + CONTROL_HEADER + "I0N")
 _DROPS_LENGTH: Final = calcsize("@" + CONTROL_HEADER + "I")
+# struct cmsghdr with a struct timespec, in which nothing is aligned by where it stands.
+_SIZE: Final = "Q" if calcsize("@N") == 8 else "I"
+_LONG: Final = "q" if calcsize("@l") == 8 else "i"
+_PLAIN_STAMP: Final = f"{_SIZE}ii{_LONG}{_LONG}"
+_STAMP_LENGTH: Final = calcsize("@" + CONTROL_HEADER + "ll")
 _HEADER: Final = "@PIPNPNi0PI0P"  # struct mmsghdr, whole
 _HEADER_RESULT: Final = f"@{calcsize('@PIPNP')}xNi0PI0P"  # controllen, flags, length
 HEADER_SIZE: Final = calcsize(_HEADER)
 _IOVEC = Struct("@PN")
 SECOND: Final = 1_000_000_000
+
+
+Message: TypeAlias = "tuple[bytes, int, int, int, int, object]"
+"""A message that was received: its payload, its interface's index, its flags, when it came in
+nanoseconds since the epoch, the drop count (0: it is left out), and whatever its owner knows."""
 
 
 def pack_address(ifindex: int) -> bytes:
@@ -76,6 +86,7 @@ class MessageBuffer:
         "_stamp",
         "_stamped",
         "_unpack_header",
+        "_whole",
         "address_offset",
         "capacity",
         "control_offset",
@@ -105,6 +116,7 @@ class MessageBuffer:
         before = SOCKADDR_CAN_SIZE + calcsize("@" + CONTROL_HEADER)
         after = self.stride - payload_size - before - calcsize("@ll")
         self._stamped = Struct(f"@{payload_size}s{before}xll{after}x")
+        self._whole = Struct(f"={payload_size}sHxxI16x{_PLAIN_STAMP}")
         self._header = Struct(_HEADER_RESULT)
         self._unpack_header = self._header.unpack_from
         self.headers = bytearray(capacity * self._header.size)
@@ -138,6 +150,47 @@ class MessageBuffer:
             _IOVEC.pack(records_address + position * self.stride, self.payload_size)
             for position in range(self.capacity)
         )
+
+    def fill(self, messages: Iterable[Message], truncation: int = 0) -> None:
+        """Put messages in, from the first record on, as the kernel would.
+
+        Args:
+            messages: No more than there is room for.
+            truncation: What is added to the flags of a message that has to be cut.
+        """
+        if self.hardware_stamps:
+            for position, (payload, ifindex, flags, timestamp_ns, drops, _) in enumerate(messages):
+                more = truncation if len(payload) > self.payload_size else 0
+                self.store(position, payload, ifindex, flags | more, timestamp_ns, drops)
+            return
+        records, headers, room, stride = self.records, self.headers, self.payload_size, self.stride
+        pack_record, pack_header = self._whole.pack_into, self._header.pack_into
+        stamp_size = self._stamp.size
+        start = header = 0
+        for payload, ifindex, flags, timestamp_ns, drops, _ in messages:
+            size, length = len(payload), stamp_size
+            if size > room:
+                size = room
+                flags |= truncation  # noqa: PLW2901 - as it is told
+            pack_record(
+                records,
+                start,
+                payload,
+                AF_CAN,
+                ifindex,
+                _STAMP_LENGTH,
+                SOL_SOCKET,
+                SO_TIMESTAMPNS,
+                timestamp_ns // SECOND,
+                timestamp_ns % SECOND,
+            )
+            if drops:
+                at = start + self.control_offset + stamp_size
+                DROPS.pack_into(records, at, _DROPS_LENGTH, SOL_SOCKET, SO_RXQ_OVFL, drops)
+                length += DROPS.size
+            pack_header(headers, header, length, flags, size)
+            start += stride
+            header += HEADER_SIZE
 
     def store(
         self,

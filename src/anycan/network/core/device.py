@@ -75,8 +75,11 @@ class DevicePort(Protocol):
     def set_carrier(self, *, on: bool) -> None:
         """Say that the device takes part in its bus from now on, or no more.
 
-        Whoever watches links is told, and endpoints opened with ``on_link_loss="wait"`` wait. The
-        link stays up; frames come to :meth:`NetworkDevice.transmit` all the same.
+        Whoever watches links is told. The link stays up; frames come to
+        :meth:`NetworkDevice.transmit` all the same. Of a controller (``kind = "can"``) its state is
+        believed before that: where :meth:`NetworkDevice.parameters` tells ``CanState.STOPPED`` as
+        well, call :meth:`changed` before, and endpoints opened with ``on_link_loss="wait"`` wait
+        until it is over.
         """
         ...
 
@@ -96,6 +99,8 @@ class NetworkDevice(ABC):
             ``"vcan"``, ``"vxcan"``; None: it is none of these.
         echo: The device hears its own frames, so that other sockets of this host get a frame when
             it is on the bus. Where it is False they get it when it is sent.
+        instant: Every frame is SENT as soon as the device is given it, so that it need not be given
+            those of classical CAN.
         queue_length: How many frames the kernel's queue for such a device holds, as it is made.
         carrier: It takes part in its bus, if it is up. What it is at first is the driver's to
             say; from then on :meth:`DevicePort.set_carrier` changes it.
@@ -126,6 +131,7 @@ class NetworkDevice(ABC):
     kind: ClassVar[str | None] = None
     echo: ClassVar[bool] = False
     queue_length: ClassVar[int] = 1000  # net/core/dev.c: DEFAULT_TX_QUEUE_LEN
+    instant: bool = False
     carrier: bool = True
     carrier_changes: int = 0
 
@@ -248,6 +254,7 @@ class VirtualDevice(Device):
 
     def __init__(self, transmit_queue: int | None = None) -> None:
         self._room = transmit_queue
+        self.instant = transmit_queue is None
         self._held = 0
         self._port: Port | None = None
 

@@ -24,6 +24,7 @@ from anycan.network.core.raw_options import RawSocketOptions
 from anycan.network.core.socket import ADDRESS, SocketCore
 from anycan.wire.constants import (
     AF_CAN,
+    CAN_MTU,
     CAN_RAW_ERR_FILTER,
     CAN_RAW_FILTER,
     MSG_CONFIRM,
@@ -32,7 +33,7 @@ from anycan.wire.constants import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from anycan.network.core.interface import Interface
     from anycan.network.core.receivers import ReceiveLists
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from anycan.network.core.stack import Stack
 
 _LEAST_ADDRESS: Final = ADDRESS.size
+_CHARGE: Final = charge_of(CAN_MTU)  # of classical CAN and CAN FD alike
 _GREATEST_ADDRESS: Final = 128  # linux/socket.h: struct sockaddr_storage
 
 
@@ -216,6 +218,24 @@ class RawSocketCore(SocketCore):
             self._sent_charge += charge_of(len(payload))
             self._changed()
 
+    def send_many(
+        self, payloads: Sequence[bytes], address: bytes | None, now_ns: Callable[[], int]
+    ) -> int:
+        """Send frames in their order; give how many were taken."""
+        interface = self._interface
+        count = 0
+        if interface is not None and address is None and not self._error:
+            count = interface.transmit_at_once(payloads, self, self.options.loopback, now_ns)
+            if count == len(payloads):
+                return count
+            payloads = payloads[count:]
+        try:
+            return count + super().send_many(payloads, address, now_ns)
+        except OSError:
+            if not count:
+                raise
+            return count
+
     def released(self, size: int) -> None:
         """Take note that the device has let go of a frame of that many bytes which it held."""
         self._sent_charge -= charge_of(size)
@@ -240,7 +260,17 @@ class RawSocketCore(SocketCore):
             options.flexible if kind == FLEXIBLE else options.xl and options.takes_xl_word(word)
         ):
             return
-        self._put(payload, ifindex, flags, now_ns, charge_of(len(payload)))
+        if self._received_charge >= options.receive_buffer:  # as _put(), without the call
+            self.drops += 1
+            return
+        charge = charge_of(len(payload)) if kind == XL else _CHARGE
+        self._received_charge += charge
+        queue = self._queue
+        queue.append(
+            (payload, ifindex, flags, now_ns, self.drops if options.drop_counts else 0, charge)
+        )
+        if len(queue) == 1:
+            self._changed()
 
     def close(self) -> None:
         """Unbind, and forget what waits. It is of no use after that."""

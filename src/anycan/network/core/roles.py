@@ -29,6 +29,11 @@ class Taker(Receiver, Protocol):
 class Sender(Protocol):
     """Who sends frames."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether an error waits, which the next call tells."""
+        ...
+
     def released(self, size: int) -> None:
         """Take note that the device has let go of a frame of that many bytes which it held."""
         ...

@@ -12,7 +12,7 @@ from anycan.engine.failure import failure
 from anycan.wire.constants import MSG_TRUNC, SO_ERROR, SO_MEMINFO, SOL_SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from anycan.network.core.interface import Interface
     from anycan.network.core.socket_options import SocketOptions
@@ -68,6 +68,11 @@ class SocketCore(ABC):
         return self._sent_charge + 1 < room or self._error != 0
 
     @property
+    def failed(self) -> bool:
+        """Whether an error waits, which the next call tells."""
+        return self._error != 0
+
+    @property
     def queued(self) -> int:
         """How many messages wait to be received."""
         return len(self._queue)
@@ -98,6 +103,31 @@ class SocketCore(ABC):
     @abstractmethod
     def send(self, payload: bytes, address: bytes | None, now_ns: int) -> None:
         """Send a message."""
+
+    def send_many(
+        self, payloads: Sequence[bytes], address: bytes | None, now_ns: Callable[[], int]
+    ) -> int:
+        """Send messages in their order; give how many were taken, from 1.
+
+        Args:
+            payloads: The messages.
+            address: As :meth:`send`.
+            now_ns: Gives the time.
+
+        Raises:
+            OSError: As :meth:`send`, if the first one is refused. What a later one was refused for
+                is told by the next call, which begins with it.
+        """
+        send = self.send
+        count = 0
+        try:
+            for payload in payloads:
+                send(payload, address, now_ns())
+                count += 1
+        except OSError:
+            if not count:
+                raise
+        return count
 
     # Options
 
@@ -153,20 +183,22 @@ class SocketCore(ABC):
         Raises:
             OSError: The pending error, or EAGAIN.
         """
-        self._take_error()
+        if self._error:
+            self._take_error()
         queue = self._queue
         if not queue:
             raise failure(errno.EAGAIN)
         count = min(len(queue), buffer.limit)
-        room = buffer.payload_size
-        counting = self._socket_options.drop_counts
-        store = buffer.store
-        for position in range(count):
-            payload, ifindex, flags, now_ns, drops, charge = queue.popleft()
-            self._received_charge -= charge
-            if len(payload) > room:
-                flags |= self._truncation
-            store(position, payload, ifindex, flags, now_ns, drops if counting else 0)
+        if count == len(queue):
+            messages = list(queue)
+            queue.clear()
+            self._received_charge = 0
+        else:
+            messages = [queue.popleft() for _ in range(count)]
+            self._received_charge -= sum([message[5] for message in messages])
+        if messages[-1][4] and not self._socket_options.drop_counts:  # turned off meanwhile
+            messages = [(*message[:4], 0, 0) for message in messages]
+        buffer.fill(messages, self._truncation)
         if not queue:
             self._changed()
         return count
