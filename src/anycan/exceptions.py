@@ -303,7 +303,10 @@ class InterfaceDownError(InterfaceError):
 
 
 class InterfaceRemovedError(InterfaceError):
-    """The interface has been removed (ENODEV). The endpoint is of no more use: close it."""
+    """The interface has been removed (ENODEV). The endpoint is of no more use: close it.
+
+    So it is with all interfaces of a network whose server is gone, or does not answer.
+    """
 
 
 class IsotpError(CanOSError):

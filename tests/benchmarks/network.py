@@ -144,7 +144,11 @@ def _served(path: str, ready: Any) -> None:
     async def serve() -> None:
         async with UserNetwork() as network, anyio.create_task_group() as tasks:
             network.add_vcan("vcan0")
-            await tasks.start(network.serve, path)
+            # Nothing paces the sender: what the receiver cannot take at once is to wait for it.
+            limits = anycan.ServerLimits(buffer=512 << 20, buffers=1 << 30)
+            await tasks.start(
+                lambda task_status: network.serve(path, limits=limits, task_status=task_status)
+            )
             ready.set()
 
     anyio.run(serve)
@@ -154,7 +158,7 @@ def _anycan_receiver(path: str, ready: Any, results: Any) -> None:
     async def receive() -> None:
         async with (
             await anycan.connect_network(path) as network,
-            anycan.open_raw("vcan0", network=network, receive_buffer=ROOM) as can,
+            anycan.open_raw("vcan0", network=network, receive_buffer=256 << 20) as can,
         ):
             ready.set()
             count = len(await can.receive_many())

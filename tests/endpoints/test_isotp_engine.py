@@ -22,6 +22,7 @@ from anycan import (
     Address,
     AddressError,
     CanOSError,
+    CanPermissionError,
     FdFrame,
     FlowControlTimeoutError,
     Frame,
@@ -277,7 +278,7 @@ class TestRefusals:
                         tasks.start_soon(go_on)
                         with pytest.raises(FlowControlTimeoutError):
                             await link.send(PDU)
-                assert errors == [CanOSError]
+                assert errors == [CanPermissionError]
                 # Nothing of it is left: the next one is whole.
                 await link.send(b"on")
                 assert (await frame_that_begins_with(can, b"\x02")).data == b"\x02on"

@@ -21,6 +21,7 @@ from anycan.exceptions import (
     CanOSError,
     InterfaceDownError,
     InterfaceRemovedError,
+    NetworkUnavailableError,
     UnknownInterfaceError,
 )
 from anycan.interfaces.events import InterfaceChanged, InterfaceEvent
@@ -162,6 +163,8 @@ class LinkGate:
             self._shut(self._condition)
         try:
             self._bound = self._renew()
+        except NetworkUnavailableError:  # gone again, and told of next
+            return None
         except OSError as error:
             if error.errno not in {errno.ENODEV, errno.ENXIO}:
                 self._try_again(error)

@@ -17,8 +17,10 @@ from anycan.exceptions import (
     UnknownInterfaceError,
 )
 from anycan.network.channel import KIND, Channel
+from anycan.network.status import unpack_status
 from anycan.wire.served import (
     MOST_BYTES,
+    MOST_PDU,
     Answer,
     MalformedRequestError,
     Operation,
@@ -29,6 +31,8 @@ from anycan.wire.served import (
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from anycan.network.status import NetworkStatus
 
 _PATIENCE: Final = 1  # seconds that an answer may take
 _TIMEVAL: Final = struct.Struct("@ll")
@@ -91,7 +95,7 @@ class ServedNetwork:
         if refusal:
             self._drop()
             raise NetworkUnavailableError(f"{self.name}: {refusal}")
-        self._max_pdu_size = min(answer.value, MOST_BYTES - 256)
+        self._max_pdu_size = min(answer.value, MOST_PDU)
 
     @property
     def is_open(self) -> bool:
@@ -167,20 +171,29 @@ class ServedNetwork:
         channel = self._channel
         if channel is None:
             raise AssertionError("there is a connection by now")
+        message = request.pack()
+        if len(message) > MOST_BYTES:  # the server would take it for an attack
+            return Answer(errno.EMSGSIZE), None
+        reason = ""
         try:
-            channel.send(request.pack())
+            channel.send(message)
             data, descriptor = channel.receive_descriptor()
-            if not data:
-                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-            return Answer.unpack(data), descriptor
-        except (OSError, MalformedRequestError) as error:
-            self._drop()
+            if data:
+                return Answer.unpack(data), descriptor
+        except ConnectionError:
+            reason = _farewell(channel)
+        except (OSError, MalformedRequestError):
             reason = "it does not answer"
-            if isinstance(error, ConnectionError):
-                reason = "its server is gone"
-            raise NetworkUnavailableError(f"{self.name} is lost: {reason}") from None
+        except BaseException:  # such as KeyboardInterrupt: the answer would be taken for another's
+            self._drop()
+            raise
+        self._drop()
+        raise NetworkUnavailableError(f"{self.name} is lost: {reason or 'its server is gone'}")
 
     def _drop(self) -> None:
+        if self._process != os.getpid():  # what is polled is the other process's as well
+            self._forget()
+            return
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
@@ -220,25 +233,36 @@ class ServedNetwork:
         """Give the index of an interface, from 1.
 
         Raises:
-            UnknownInterfaceError: There is no interface of that name.
+            UnknownInterfaceError: There is no interface of that name, as there is no server.
         """
-        answer = self.ask(Request(Operation.INDEX, 0, name.encode()))
+        try:
+            answer = self.ask(Request(Operation.INDEX, 0, name.encode()))
+        except NetworkUnavailableError as error:
+            raise UnknownInterfaceError(errno.ENODEV, str(error), name) from None
         if answer.number:
             text = answer.payload.decode("utf-8", "replace")
             raise UnknownInterfaceError(errno.ENODEV, text or f"there is no interface {name}", name)
         return answer.value
 
     def interface_name(self, index: int) -> str | None:
-        """Give the name of an interface; None: there is no interface of that index."""
-        if not 0 <= index <= 0xFFFFFFFF:
-            return None
-        answer = self.ask(Request(Operation.NAME, index))
-        return None if answer.number else answer.payload.decode("utf-8", "replace")
+        """Give the name of an interface; None: there is none of that index, or no server."""
+        answer = self._ask_about(Operation.NAME, index)
+        return None if answer is None else answer.payload.decode("utf-8", "replace")
 
     def interface_mtu(self, index: int) -> int | None:
-        """Give the MTU of an interface; None: there is no interface of that index."""
-        answer = self.ask(Request(Operation.MTU, index))
-        return None if answer.number else answer.value
+        """Give the MTU of an interface; None: there is none of that index, or no server."""
+        answer = self._ask_about(Operation.MTU, index)
+        return None if answer is None else answer.value
+
+    def _ask_about(self, operation: Operation, index: int) -> Answer | None:
+        """Ask about an interface; None: there is none. Whoever reads frames asks, at any time."""
+        if not 0 <= index <= 0xFFFFFFFF:
+            return None
+        try:
+            answer = self.ask(Request(operation, index))
+        except NetworkUnavailableError:
+            return None
+        return None if answer.number else answer
 
     @property
     def max_pdu_size(self) -> int:
@@ -262,9 +286,30 @@ class ServedNetwork:
         """
         return self.demand(Request(Operation.NETLINK, skip, request)).payload
 
-    def status(self) -> bytes:
-        """Give the server's state, as JSON."""
-        return self.demand(Request(Operation.STATUS)).payload
+    def status(self) -> NetworkStatus:
+        """Ask the server about itself, its clients and their sockets.
+
+        Any client may ask. What there is to know of the interfaces, :func:`list_interfaces` tells.
+
+        Raises:
+            NetworkUnavailableError: The server is gone, does not answer, or is of another version
+                of anycan.
+
+        Example:
+            ::
+
+                async with await anycan.connect_network("/run/user/1000/anycan.sock") as network:
+                    for client in network.status().clients:
+                        print(client.process, [socket.kind for socket in client.sockets])
+        """
+        answer = self.demand(Request(Operation.STATUS))
+        try:
+            return unpack_status(answer.payload)
+        except ValueError as error:
+            raise NetworkUnavailableError(
+                f"{self.name} tells its state in another way: {error}; is its server of another"
+                " version of anycan?"
+            ) from None
 
     # Ending
 
@@ -295,6 +340,14 @@ class ServedNetwork:
         return f"<ServedNetwork {self.path}{state}>"
 
 
+def _farewell(channel: Channel) -> str:
+    """Give what a server has said before it ended a connection; nothing: it has said nothing."""
+    with suppress(OSError, MalformedRequestError):
+        answer = Answer.unpack(channel.receive())
+        return answer.payload.decode("utf-8", "replace") if answer.number else ""
+    return ""
+
+
 def _no_connection(path: str, error: OSError) -> NetworkUnavailableError | CanPermissionError:
     number = error.errno or 0
     if number in {errno.EACCES, errno.EPERM}:
@@ -307,6 +360,7 @@ def _no_connection(path: str, error: OSError) -> NetworkUnavailableError | CanPe
         errno.ENOENT: "there is no such file",
         errno.ECONNREFUSED: "its server is gone",
         errno.EPROTOTYPE: "what listens there is no anycan network",
+        errno.EAGAIN: "it lets nobody in",
     }.get(number, os.strerror(number))
     return NetworkUnavailableError(
         f"no network is served at {path}: {reason} ('anycan network serve --path {path}' serves"

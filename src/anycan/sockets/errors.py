@@ -81,7 +81,9 @@ def explain_option(error: OSError, interface: str | None, option: str, since: st
             number, f"the kernel does not know {option} (it came with Linux {since})", interface
         )
     if number in {errno.EPERM, errno.EACCES}:
-        return CanPermissionError(number, f"this process may not set {option}", interface)
+        return CanPermissionError(
+            number, f"this process may not set {option}{_reason(error)}", interface
+        )
     return _other(error, interface, f"setting {option} on")
 
 
@@ -97,7 +99,7 @@ def explain_receive(error: OSError, interface: str | None, remedy: str) -> CanOS
     if number == errno.ENETDOWN:
         return interface_down(interface, remedy)
     if number == errno.ENODEV:
-        return interface_removed(interface)
+        return interface_removed(interface, _reason(error))
     return _other(error, interface, "receiving from")
 
 
@@ -121,7 +123,7 @@ def explain_send(  # noqa: PLR0911 - one return for each cause
                 interface,
             )
         case errno.ENODEV:
-            return interface_removed(interface)
+            return interface_removed(interface, _reason(error))
         case errno.ENXIO:
             if interface is None:
                 return interface_missing()
@@ -130,7 +132,9 @@ def explain_send(  # noqa: PLR0911 - one return for each cause
             return FrameNotSupportedError(number, reason, interface)
         case errno.EPERM | errno.EACCES:
             return CanPermissionError(
-                number, f"this process may not send on {_subject(interface)}", interface
+                number,
+                f"this process may not send on {_subject(interface)}{_reason(error)}",
+                interface,
             )
         case _:
             return _other(error, interface, "sending on")
@@ -147,7 +151,7 @@ def explain_operation(error: OSError, interface: str | None, opcode: int) -> Can
     number = error.errno or 0
     match number:
         case errno.ENOTCONN | errno.ENODEV:
-            return interface_removed(interface)
+            return interface_removed(interface, _reason(error))
         case errno.EINVAL if opcode in _OF_AN_OPERATION:
             return CanOSError(
                 number,
@@ -280,18 +284,29 @@ def interface_down(interface: str | None, remedy: str) -> InterfaceDownError:
     )
 
 
-def interface_removed(interface: str | None) -> InterfaceRemovedError:
-    """Make the error for an interface that is gone."""
+def interface_removed(interface: str | None, reason: str = "") -> InterfaceRemovedError:
+    """Make the error for an interface that is gone.
+
+    Args:
+        interface: Its name; None: all.
+        reason: ``": "`` and why, such as that the server of its network is gone.
+    """
     return InterfaceRemovedError(
         errno.ENODEV,
-        f"{_subject(interface)} has been removed: close the endpoint, and open another when the"
-        " interface is back",
+        f"{_subject(interface)} has been removed{reason}: close the endpoint, and open another when"
+        " the interface is back",
         interface,
     )
 
 
 def _other(error: OSError, interface: str | None, action: str) -> CanOSError:
     number = error.errno or 0
-    return CanOSError(
-        number, f"{action} {_subject(interface)} failed: {os.strerror(number)}", interface
-    )
+    kind = CanPermissionError if number in {errno.EPERM, errno.EACCES} else CanOSError
+    text = error.strerror or os.strerror(number)
+    return kind(number, f"{action} {_subject(interface)} failed: {text}", interface)
+
+
+def _reason(error: OSError) -> str:
+    """Give what a network says beyond the error number, such as that a client may only listen."""
+    text = error.strerror or ""
+    return f": {text}" if text and text != os.strerror(error.errno or 0) else ""

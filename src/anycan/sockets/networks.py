@@ -64,7 +64,7 @@ def resolve_network(network: Network | str | None) -> Network:
 def _connection(path: str) -> ServedNetwork:
     """Give this process's connection to a served network; all that name it share one."""
     known = _connections.get(path)
-    if known is None or not known.is_open:
+    if known is None or known.closed:  # one that is lost connects again
         known = _connections[path] = ServedNetwork(path)
     return known
 

@@ -49,7 +49,7 @@ TakerT = TypeVar("TakerT")
 _LOGGER: Final = logging.getLogger("anycan.sockets")
 _ALL: Final = pack_filters(Filter.all().to_kernel())
 RECEIVE_BATCH: Final = 128
-SEND_BATCH: Final = 64
+SEND_BATCH: Final = 128
 
 
 class RawSocket(CanSocket):

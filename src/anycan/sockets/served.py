@@ -8,8 +8,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from anycan.exceptions import NetworkUnavailableError
-from anycan.sockets.errors import explain_open
+from anycan.exceptions import CanOSError, NetworkUnavailableError, ProtocolUnavailableError
 from anycan.wire.messages import HEADER_SIZE
 from anycan.wire.served import (
     MOST_BYTES,
@@ -56,7 +55,11 @@ class ServedDescriptor:
         if answer.number or descriptor is None:
             number = answer.number or errno.EPROTO
             text = answer.payload.decode("utf-8", "replace") or os.strerror(number)
-            raise explain_open(OSError(number, text), self._module)
+            kind = CanOSError
+            if number == errno.EPROTONOSUPPORT:
+                kind, text = ProtocolUnavailableError, f"it has no sockets of {self._module}"
+            name = self._network.name
+            raise kind(number, f"opening a CAN socket on {name} failed: {text}")
         polled = socket.socket(fileno=descriptor)
         self._network.follow(polled)
         return answer.value, session, polled
@@ -70,12 +73,14 @@ class ServedDescriptor:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
             answer = self._network.ask(Request(operation, self._number, payload), self._session)
-        except NetworkUnavailableError:
+        except NetworkUnavailableError as error:
             number = self._lost(operation)
-            raise OSError(number, os.strerror(number)) from None
+            told = str(error) if number == errno.ENODEV else os.strerror(number)
+            raise OSError(number, told) from None
         number = answer.number
         if number:
-            raise OSError(number, os.strerror(number))
+            text = answer.payload.decode("utf-8", "replace") or os.strerror(number)
+            raise OSError(number, text)
         return answer.value, answer.payload
 
     # A server that is gone, and may be back
@@ -156,6 +161,8 @@ class ServedDescriptor:
 
     def send(self, payloads: Sequence[bytes], address: bytes | None = None) -> int:
         """Send messages in their order, as many as go into one request."""
+        if not payloads:
+            return 0
         size, count = 0, 0
         for payload in payloads:
             size += len(payload) + 4

@@ -12,6 +12,7 @@ the answer to ``OPEN``.
 from __future__ import annotations
 
 import enum
+from errno import errorcode
 from struct import Struct, calcsize, error
 from typing import Final
 
@@ -20,6 +21,7 @@ import attrs
 VERSION: Final = 1
 MAGIC: Final = b"anycan"
 MOST_BYTES: Final = 1 << 17  # of a message
+MOST_PDU: Final = MOST_BYTES - 256  # bytes of a payload, with all that goes with it in a message
 LENGTH: Final = Struct("=I")  # before each message on a byte stream
 LAYOUT: Final = (calcsize("@P"), calcsize("@l"), calcsize("@N"))  # which both sides must have
 
@@ -116,6 +118,12 @@ class Answer:
         return cls(number, value, data[_ANSWER.size :])
 
 
+def words_of(error: OSError) -> str:
+    """Give what an error says beyond its number, for which its reader has words too."""
+    text = error.strerror or ""
+    return "" if text == errorcode.get(error.errno or 0) else text
+
+
 def pack_hello() -> bytes:
     """Give what either side says of itself first."""
     return _HELLO.pack(MAGIC, VERSION, *LAYOUT)
@@ -190,9 +198,14 @@ def unpack_send(payload: bytes) -> tuple[list[bytes], bytes | None]:
     lengths = Struct(f"={count}I")
     if len(payload) < start + lengths.size:
         raise MalformedRequestError("fewer lengths than payloads")
-    found = []
+    sizes = lengths.unpack_from(payload, start)
     position = start + lengths.size
-    for length in lengths.unpack_from(payload, start):
+    each = sizes[0] if sizes else 0
+    if each and sizes.count(each) == count and len(payload) - position == count * each:
+        whole = Struct(f"{each}s").iter_unpack(memoryview(payload)[position:])  # most often so
+        return [one for (one,) in whole], address
+    found = []
+    for length in sizes:
         found.append(payload[position : position + length])
         position += length
     if position != len(payload) or not found:
