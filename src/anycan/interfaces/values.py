@@ -29,7 +29,7 @@ class LinkCondition(enum.Enum):
     UP = "up"
     """It is up, and its controller, if it has one, takes part in the bus."""
     NO_CARRIER = "no carrier"
-    """It is up, and nothing is at the other end: that of a vxcan is down."""
+    """It is up, and nothing is at the other end: that of a vxcan is down, an adapter unplugged."""
     BUS_OFF = "bus-off"
     """Its controller has left the bus, until it is restarted."""
     DOWN = "down"
@@ -162,6 +162,7 @@ class Interface:
             return LinkCondition.DOWN
         if self.state == CanState.BUS_OFF and self.kind not in _WITHOUT_BUS:
             return LinkCondition.BUS_OFF
-        # A controller's carrier is told late; its state says the same, and at once.
-        lacking = self.kind == "vxcan" and not self.carrier
+        # A controller's carrier is told late; its state says the same, and at once: it is stopped
+        # while it is up where its adapter is not there.
+        lacking = not self.carrier and (self.kind == "vxcan" or self.state == CanState.STOPPED)
         return LinkCondition.NO_CARRIER if lacking else LinkCondition.UP

@@ -82,8 +82,8 @@ def decode_frame(
         own: See :class:`~anycan.Frame`.
 
     Returns:
-        The frame; None: the bytes are no frame (to be counted, never raised: whoever is on the
-        bus may have sent them).
+        The frame, or None where the bytes are no frame (to be counted, never raised, since whoever
+        is on the bus may have sent them).
     """
     reception = (timestamp_ns, hardware_timestamp_ns, interface, local, own)
     size = len(payload)

@@ -29,7 +29,7 @@ class TransmitResult(enum.Enum):
     FULL = enum.auto()
     """The device has no room: the sender gets ENOBUFS, and tries again."""
     SHARED = enum.auto()
-    """It is on a wire that other interfaces hear: :meth:`NetworkDevice.hearers` tells which."""
+    """It is on a wire between interfaces of user networks; a driver has no use for it."""
     LOST = enum.auto()
     """The device has dropped it, which is counted; the sender is not told."""
 

@@ -1,0 +1,1 @@
+"""Devices that reach real buses, for the interfaces of a user network."""
