@@ -132,6 +132,7 @@ from anycan.network.allowance import ServerLimits
 from anycan.network.base import Network
 from anycan.network.client import ServedNetwork
 from anycan.network.core.device import DevicePort, NetworkDevice, TransmitResult
+from anycan.network.status import ClientStatus, NetworkStatus, SocketStatus
 from anycan.network.user import UserInterface, UserNetwork
 from anycan.routing.attached import ProtocolSubscription
 from anycan.routing.explanation import (
@@ -152,10 +153,23 @@ from anycan.wire.errortext import describe_error
 from anycan.wire.frames import decode_frame, encode_frame
 from anycan.wire.isotp_address import Address, AddressingMode
 from anycan.wire.log import LogRecord, read_log
-from anycan.wire.netlink_can import CanErrorCounters, CanMode, CanState, CanStatistics
+from anycan.wire.netlink_can import (
+    CanErrorCounters,
+    CanMode,
+    CanModes,
+    CanParameters,
+    CanState,
+    CanStatistics,
+    CanSupportedModes,
+)
 from anycan.wire.netlink_gateway_changes import Crc8Checksum, CrcProfile, XorChecksum
 from anycan.wire.netlink_statistics import LinkStatistics
-from anycan.wire.netlink_timing import BitTiming, BitTimingConstants, TransmitterDelay
+from anycan.wire.netlink_timing import (
+    BitTiming,
+    BitTimingConstants,
+    PulseWidth,
+    TransmitterDelay,
+)
 from anycan.wire.options import VcidOptions
 
 __all__ = [
@@ -178,12 +192,16 @@ __all__ = [
     "CanErrorCounters",
     "CanFilter",
     "CanMode",
+    "CanModes",
     "CanOSError",
+    "CanParameters",
     "CanPermissionError",
     "CanProtocol",
     "CanState",
     "CanStatistics",
+    "CanSupportedModes",
     "Changed",
+    "ClientStatus",
     "ConfigurationError",
     "ControllerError",
     "Crc8Checksum",
@@ -257,6 +275,7 @@ __all__ = [
     "Multiplex",
     "Network",
     "NetworkDevice",
+    "NetworkStatus",
     "NetworkUnavailableError",
     "NotACanInterfaceError",
     "OffloadError",
@@ -272,6 +291,7 @@ __all__ = [
     "ProtocolLocation",
     "ProtocolSubscription",
     "ProtocolUnavailableError",
+    "PulseWidth",
     "RateLimit",
     "RawAttribute",
     "RawEndpoint",
@@ -294,6 +314,7 @@ __all__ = [
     "ServerLimits",
     "SlcanAdapter",
     "SlcanStatistics",
+    "SocketStatus",
     "Subscription",
     "SubscriptionExplanation",
     "SubscriptionOverflowError",

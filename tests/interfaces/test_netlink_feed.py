@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from anycan import CanOSError
-from anycan.interfaces.link_source import KERNEL
+from anycan import CanOSError, ServedNetwork
+from anycan.interfaces import netlink_feed
+from anycan.interfaces.link_source import KERNEL, ServedLinkSource
 from anycan.interfaces.netlink_feed import NetlinkLinkFeed
 from anycan.interfaces.netlink_links import NetlinkLinks
 from anycan.sockets.netlink import NetlinkSocket
+from anycan.sockets.served_links import ServedNetlink
 from anycan.wire.netlink_link import ARPHRD_CAN, RTM_DELLINK, RTM_NEWLINK, Link
+from rig.served import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from anycan import Interface
+    from anycan.wire.netlink import NetlinkMessage
     from rig.link_kernel import LinkKernel
+    from rig.served import ServerThread
 
 pytestmark = pytest.mark.anyio
 
@@ -229,3 +235,123 @@ async def test_a_feed_that_cannot_begin_leaves_nothing_open(
             with pytest.raises(CanOSError):
                 NetlinkLinkFeed(Sink(), KERNEL)
         assert not stand_in.opened
+
+
+# A network that another process serves
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerThread]:
+    """Give a network that is served, and have it looked for all the time when it is lost."""
+    monkeypatch.setattr(netlink_feed, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(netlink_feed, "_LAST_DELAY", 0.002)
+    with serving(str(tmp_path / "network")) as server:
+        yield server
+
+
+async def closed(feed: NetlinkLinkFeed) -> None:
+    """Close it, and wait until it is looked for no more."""
+    feed.close()
+    feed.close()
+    with anyio.fail_after(5):
+        while feed._search is not None and not feed._search.done:
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_network_that_is_lost_and_found(
+    server: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ServedNetwork(server.path) as network:
+        sink = Sink()
+        feed = NetlinkLinkFeed(sink, ServedLinkSource(network))
+        try:
+            await sink.tells("vcan0 up")
+            for _ in range(2):
+                server.stop()
+                await sink.tells("all: ")
+                feed.catch_up()  # there is nothing to be read
+                server.start()
+                await sink.tells("back", "all: vcan0")
+                server.call(server.network.set_down, "vcan0")
+                await sink.tells("vcan0 down")
+        finally:
+            await closed(feed)
+        assert [len(client.sockets) for client in network.status().clients] == [0]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[:2] == [
+        f"unix:{server.path} is lost: its server is gone; it is looked for",
+        f"unix:{server.path} is back",
+    ]
+
+
+async def test_who_catches_up_is_told_that_it_is_lost(server: ServerThread) -> None:
+    with ServedNetwork(server.path) as network:
+        sink = Sink()
+        feed = NetlinkLinkFeed(sink, ServedLinkSource(network))
+        server.stop()
+        feed.catch_up()
+        assert sink.told == ["vcan0 up", "all: "]
+        await closed(feed)
+
+
+async def test_a_connection_that_is_closed_does_not_come_back(server: ServerThread) -> None:
+    with ServedNetwork(server.path) as network:
+        sink = Sink()
+        feed = NetlinkLinkFeed(sink, ServedLinkSource(network))
+        network.close()
+        await sink.tells("vcan0 up", "the end")
+        await closed(feed)
+
+
+async def test_a_connection_that_is_closed_is_not_looked_for(server: ServerThread) -> None:
+    with ServedNetwork(server.path) as network:
+        sink = Sink()
+        feed = NetlinkLinkFeed(sink, ServedLinkSource(network))
+        server.stop()
+        await sink.tells("vcan0 up", "all: ")
+        network.close()
+        await sink.tells("the end")
+        await closed(feed)
+
+
+async def test_it_is_lost_again_as_it_is_found(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for on, and nothing of the first attempt is left."""
+    attempts: list[bool] = []
+    request = ServedNetlink.request
+
+    def fail_once(self: ServedNetlink, message: NetlinkMessage) -> list[NetlinkMessage]:
+        attempts.append(True)
+        if len(attempts) == 1:
+            raise CanOSError(errno.ENOMEM, "there is no room")
+        return request(self, message)
+
+    with ServedNetwork(server.path) as network:
+        sink = Sink()
+        feed = NetlinkLinkFeed(sink, ServedLinkSource(network))
+        server.stop()
+        await sink.tells("vcan0 up", "all: ")
+        monkeypatch.setattr(ServedNetlink, "request", fail_once)
+        server.start()
+        await sink.tells("back", "all: vcan0")
+        assert len(attempts) == 2
+        assert [len(client.sockets) for client in network.status().clients] == [1]
+        await closed(feed)
+
+
+async def test_it_is_lost_while_all_is_asked_for(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ServedNetwork(server.path) as network:
+        sink = Sink()
+        feed = NetlinkLinkFeed(sink, ServedLinkSource(network))
+
+        def lose() -> list[NetlinkMessage]:
+            server.stop()
+            raise CanOSError(errno.ENOBUFS, "events are lost")
+
+        monkeypatch.setattr(feed._events, "events", lose)
+        feed.catch_up()
+        assert sink.told == ["vcan0 up", "all: "]
+        await closed(feed)

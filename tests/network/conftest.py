@@ -12,9 +12,13 @@ from anycan import UserNetwork
 from anycan.network.core.raw import RawSocketCore
 from anycan.wire.frame_buffer import FrameBuffer
 from anycan.wire.messages import pack_address
+from rig.served import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rig.served import ServerThread
 
 SOL_CAN_RAW = 101
 START = 1_700_000_000_000_000_000
@@ -145,3 +149,10 @@ def probe(network: UserNetwork) -> Callable[..., Probe]:
         )
 
     return open_probe
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerThread]:
+    """Give a network that a thread serves, with the interface vcan0."""
+    with serving(str(tmp_path / "network")) as server:
+        yield server

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import anycan
-from anycan import ErrorClass, ErrorFrame, FdFrame, Frame, RemoteFrame, UserNetwork, XlFrame
-from anycan.network.core.device import Device, Transmit
+from anycan import (
+    ErrorClass,
+    ErrorFrame,
+    FdFrame,
+    Frame,
+    RemoteFrame,
+    UserNetwork,
+    XlFrame,
+    encode_frame,
+)
+from anycan.network.core.device import Device, Transmit, VirtualDevice
 from anycan.wire.constants import CAN_RAW
 
 if TYPE_CHECKING:
@@ -325,11 +334,69 @@ def test_a_device_of_ones_own() -> None:
         network.set_bus_off("can0")
 
 
+def test_a_devices_mtu_is_the_usual_one_that_it_can_have() -> None:
+    network = UserNetwork()
+    network.add_device("can0", Wire())
+    network.add_device("vcan0", VirtualDevice())
+    assert [one.mtu for one in network.interfaces()] == [16, 72]
+
+
+def test_a_device_is_one_interfaces() -> None:
+    network, wire = UserNetwork(), Wire()
+    network.add_device("can0", wire)
+    with pytest.raises(ValueError, match=r"Wire .* is can0's already"):
+        network.add_device("can1", wire)
+    assert len(network.interfaces()) == 1
+
+
+class Slow(Wire):
+    """A device that holds what it is given."""
+
+    carrier = False
+    echo = True
+    port: Port
+
+    def start(self, port: Port) -> None:
+        self.port = port
+        port.set_carrier(on=True)
+
+    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - it is held by the interface
+        return Transmit.QUEUED
+
+
+def test_what_a_device_tells(network: UserNetwork, probe: Callable[..., Probe]) -> None:
+    told: list[tuple[bool, bool]] = []
+    network._stack.link_watchers[lambda link, _: told.append((link.up, link.carrier))] = None
+    device = Slow()
+    network.add_device("fourth", device)
+    assert told == [(False, False), (True, True), (True, True)]
+    told.clear()
+    port = device.port
+    port.set_carrier(on=True)
+    assert told == []
+    port.set_carrier(on=False)
+    port.changed()
+    assert told == [(True, False), (True, False)]
+    one, other = probe("fourth", own=1), probe("fourth")
+    for number in range(3):
+        one.send(encode_frame(Frame(number)))
+    port.lost()
+    port.sent()
+    port.sent(7)
+    port.sent()  # more than were held
+    port.lost()
+    assert port.receive(encode_frame(Frame(9)))
+    assert one.words() == other.words() == [1, 2, 9]
+    state = network.interfaces()[3]
+    assert (state.sent, state.send_dropped) == (2, 1)
+
+
 class Stubborn(Wire):
     """A device that does not begin."""
 
     def start(self, port: Port) -> None:
         assert port.mtu == 16
+        port.set_carrier(on=not self.carrier)
         raise OSError(errno.EIO, "it is broken")
 
 
@@ -340,6 +407,12 @@ def test_a_device_that_does_not_begin() -> None:
         network.set_up("can0")
     assert (info.value.errno, info.value.interface) == (errno.EIO, "can0")
     assert not network.interfaces()[0].up
+    told: list[bool] = []
+    network._stack.link_watchers[lambda link, _: told.append(link.up)] = None
+    with pytest.raises(anycan.InterfaceError, match="can1 does not come up: it is broken"):
+        network.add_device("can1", Stubborn())
+    assert [one.name for one in network.interfaces()] == ["can0"]
+    assert told == [False, True, False, False]
 
 
 def test_a_queue_without_room_takes_nothing(

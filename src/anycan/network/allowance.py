@@ -37,8 +37,10 @@ class ServerLimits:
         buffer: What each of a socket's two buffers holds, in bytes, as the kernel counts: more than
             the data.
         buffers: What the receive buffers of all sockets of one user hold together, in bytes, as the
-            kernel counts. A socket has 212,992 to begin with.
+            kernel counts. A socket has 212,992 to begin with, and one that watches interfaces all
+            the time.
         operations: Cyclic transmissions and receptions of the broadcast manager, of one client.
+        interfaces: Of the network. Where there are as many, clients make no more.
     """
 
     connections: int = 256
@@ -47,6 +49,7 @@ class ServerLimits:
     buffer: int = 8 << 20
     buffers: int = 512 << 20
     operations: int = 4096
+    interfaces: int = 4096
 
 
 class Allowance:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from typing import Final
 
 from anycan.wire.served import LENGTH, MOST_BYTES, MalformedRequestError
@@ -57,6 +60,13 @@ class Channel:
                 return b""
             self._read += data
         return message
+
+    def has_unread(self) -> bool:
+        """Tell whether the other end has not read all that was sent, where the system tells."""
+        if sys.platform != "linux":
+            return False
+        number = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))
+        return any(number)
 
     def receive_descriptor(self) -> tuple[bytes, int | None]:
         """Give the next message, and the descriptor that came with it."""

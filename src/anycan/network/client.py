@@ -80,9 +80,9 @@ class ServedNetwork:
         except OSError as error:
             connected.close()
             raise _no_connection(self.path, error) from None
-        self._channel = Channel(connected)
-        self._process = os.getpid()
         self._session += 1
+        self._process = os.getpid()
+        self._channel = Channel(connected)
         answer, _ = self._exchange(Request(Operation.HELLO, 0, pack_hello()))
         refusal = ""
         if answer.number:
@@ -116,6 +116,8 @@ class ServedNetwork:
             NetworkUnavailableError: The server is gone, or does not answer; or that connection is
                 lost, and with it all that was opened by it.
         """
+        if session is not None and not self.is_current(session):
+            self._require(session)  # at once, while a thread may be connecting again for a second
         with self._lock:
             self._require(session)
             return self._exchange(request)[0]

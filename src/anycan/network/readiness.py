@@ -3,6 +3,9 @@
 It is one end of a pair of stream sockets: readable while a byte lies in it, and writable while its
 send buffer is not full. A byte is written when the socket becomes readable and read when it no
 longer is, so a wake-up costs two system calls and a frame none.
+
+The end that is polled may be in another process's hands as well, which may read it, fill it, shut
+it down or make it block: that changes what it sees, and nothing here.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import Final
 _ROOM: Final = 4096  # of the polled end's send buffer, which is filled to make it not writable
 _FILL: Final = bytes(65536)
 _CALLS: Final = 64  # more than it takes, whoever holds the other end as well
+# Of every call: whoever polls the end elsewhere may have made it block, and a signal would end all.
+_FLAGS: Final[int] = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Readiness:
@@ -41,20 +46,20 @@ class Readiness:
     def set_readable(self) -> None:
         """Poll readable, or no longer."""
         self.readable = not self.readable
-        with suppress(BlockingIOError):  # who polls it elsewhere may have read it
+        with suppress(OSError):
             if self.readable:
-                self._peer.send(b"\0")
+                self._peer.send(b"\0", _FLAGS)
             else:
-                self.own.recv(1)
+                self.own.recv(1, _FLAGS)
 
     def set_writable(self) -> None:
         """Poll writable, or no longer."""
         self.writable = not self.writable
-        with suppress(BlockingIOError):
+        with suppress(OSError):
             for _ in range(_CALLS):
                 if not self.writable:
-                    self.own.send(_FILL)
-                elif not self._peer.recv(len(_FILL)):
+                    self.own.send(_FILL, _FLAGS)
+                elif not self._peer.recv(len(_FILL), _FLAGS):
                     return
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from anycan.exceptions import NetworkUnavailableError
+from anycan.network.core.socket_options import BUFFER_MAXIMUM
 from anycan.network.readiness import Readiness
 from anycan.network.user_interface import check_name
 from anycan.wire.constants import CANFD_MTU
@@ -36,13 +38,14 @@ from anycan.wire.netlink_link import (
     OperState,
 )
 from anycan.wire.netlink_statistics import LinkStatistics
+from anycan.wire.served import words_of
 
 if TYPE_CHECKING:
+    from anycan.network.allowance import Allowance
     from anycan.network.core.interface import Interface
     from anycan.network.user import UserNetwork
 
 _MOST_BYTES: Final = 1 << 16  # of links in an answer
-_MOST_EVENTS: Final = 1024
 _CHANGES: Final = frozenset({RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK})
 
 
@@ -85,10 +88,12 @@ class LinkServer:
 
     Args:
         network: The network.
+        most: How many interfaces there may be, of those that are made here.
     """
 
-    def __init__(self, network: UserNetwork) -> None:
+    def __init__(self, network: UserNetwork, most: int) -> None:
         self._network = network
+        self._most = most
         self._stack = network._stack  # noqa: SLF001 - hidden from users alone
 
     def handle(self, data: bytes, *, skip: int = 0, writable: bool = True) -> bytes:
@@ -111,8 +116,8 @@ class LinkServer:
             return self._dump(request, skip)
         try:
             told = self._do(request, link)
-        except OSError as error:
-            return pack_acknowledgement(request, error.errno or errno.EIO, error.strerror or "")
+        except (OSError, ValueError, NetworkUnavailableError) as error:
+            return pack_acknowledgement(request, *_reason(error))
         return told + pack_acknowledgement(request, 0)
 
     def _do(self, request: NetlinkMessage, link: Link) -> bytes:
@@ -161,24 +166,24 @@ class LinkServer:
         self._change(self._find(link), link)
 
     def _make(self, link: Link) -> None:
+        if len(self._stack.by_index) >= self._most:
+            text = f"there are {self._most} interfaces already, and clients may make no more"
+            raise OSError(errno.ENFILE, text)
         info = link.info or LinkInfo()
         up = bool(link.flags & link.change & LinkFlag.UP)
         mtu = CANFD_MTU if link.mtu is None else link.mtu
         name = link.name or ""
-        try:
-            check_name(name)
-            match info.kind:
-                case "vcan":
-                    self._network.add_vcan(name, mtu=mtu, up=up)
-                case "vxcan":
-                    peer = info.data if isinstance(info.data, Link) else Link()
-                    self._network.add_vxcan(name, peer.name or "", mtu=mtu, up=False)
-                    if up:
-                        self._network.set_up(name)
-                case _:
-                    raise OSError(errno.EOPNOTSUPP, "Unknown device type")
-        except ValueError as error:
-            raise OSError(errno.EINVAL, str(error)) from None
+        check_name(name)
+        match info.kind:
+            case "vcan":
+                self._network.add_vcan(name, mtu=mtu, up=up)
+            case "vxcan":
+                peer = info.data if isinstance(info.data, Link) else Link()
+                self._network.add_vxcan(name, peer.name or "", mtu=mtu, up=False)
+                if up:
+                    self._network.set_up(name)
+            case _:
+                raise OSError(errno.EOPNOTSUPP, "Unknown device type")
 
     def _change(self, interface: Interface, link: Link) -> None:
         goes_down = bool(link.change & LinkFlag.UP) and not link.flags & LinkFlag.UP
@@ -196,6 +201,7 @@ class LinkServer:
         if link.queue_length is not None:
             interface.set_queue_length(link.queue_length)
         if link.name is not None and link.index and link.name != interface.name:
+            check_name(link.name)
             self._stack.rename(interface, link.name)
         if goes_down:
             interface.set_down()
@@ -203,30 +209,55 @@ class LinkServer:
             interface.set_up()
 
 
+def _reason(error: Exception) -> tuple[int, str]:
+    """Give the error number and the words for what went wrong."""
+    match error:
+        case OSError():
+            return error.errno or errno.EIO, words_of(error)
+        case NetworkUnavailableError():  # its owner has closed it
+            return errno.ESHUTDOWN, str(error)
+        case _:
+            return errno.EINVAL, str(error)
+
+
 class LinkEvents:
     """Tells a client what happens to links: messages, as ``RTNLGRP_LINK`` has them.
 
     Args:
         network: The network.
+        allowance: What the client's user has left.
 
     Attributes:
         readiness: What the client polls.
+
+    Raises:
+        OSError: There are no descriptors left, or no room for what waits.
     """
 
-    def __init__(self, network: UserNetwork) -> None:
-        self.readiness = Readiness()
+    def __init__(self, network: UserNetwork, allowance: Allowance) -> None:
+        allowance.take(BUFFER_MAXIMUM)
+        try:
+            self.readiness = Readiness()
+        except OSError:
+            allowance.buffers -= BUFFER_MAXIMUM
+            raise
+        self._allowance: Allowance | None = allowance
+        self._held = 0
         self._watchers = network._stack.link_watchers  # noqa: SLF001 - hidden from users alone
         self._watchers[self._changed] = None
         self._messages: deque[bytes] = deque()
         self._overflowed = False
 
     def _changed(self, interface: Any, present: bool) -> None:
-        if self._overflowed or len(self._messages) >= _MOST_EVENTS:
+        if self._overflowed or self._held >= BUFFER_MAXIMUM:
             self._messages.clear()
+            self._held = 0
             self._overflowed = True
         else:
             kind = RTM_NEWLINK if present else RTM_DELLINK
-            self._messages.append(NetlinkMessage(kind, 0, link_of(interface).pack()).pack())
+            message = NetlinkMessage(kind, 0, link_of(interface).pack()).pack()
+            self._messages.append(message)
+            self._held += len(message)
         if not self.readiness.readable:
             self.readiness.set_readable()
 
@@ -247,6 +278,7 @@ class LinkEvents:
         while self._messages and (not parts or size + len(self._messages[0]) <= most):
             parts.append(self._messages.popleft())
             size += len(parts[-1])
+        self._held -= size
         self._settle()
         return b"".join(parts)
 
@@ -259,6 +291,9 @@ class LinkEvents:
         return {"kind": "links", "drops": 0}
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Tell nothing more; a second time does nothing."""
+        if self._allowance is not None:
+            self._allowance.buffers -= BUFFER_MAXIMUM
+            self._allowance = None
         self._watchers.pop(self._changed, None)
         self.readiness.close()

@@ -15,8 +15,9 @@ from anycan.wire.constants import (
     SO_SNDBUFFORCE,
     SOL_SOCKET,
 )
-from anycan.wire.messages import MessageBuffer
+from anycan.wire.messages import HEADER_SIZE, MessageBuffer
 from anycan.wire.options import pack_integer, unpack_integers
+from anycan.wire.served import MOST_PDU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,31 @@ if TYPE_CHECKING:
     from anycan.network.core.socket import SocketCore
 
 _BUFFERED: Final = 128  # messages in an answer
+_SENT: Final = 256  # messages of a request, before others have their turn
+_KINDS: Final = 8  # of buffers that are kept
 _MOST_BYTES: Final = 1 << 16  # of an answer
 _BUFFERS: Final = frozenset({SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE})
-_LARGEST_PDU: Final = 1 << 20
+
+
+class ReceiveBuffers:
+    """What messages are put in on their way to a client. All sockets of a server share them."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[int, bool], MessageBuffer] = {}
+
+    def get(self, payload_size: int, *, hardware_stamps: bool) -> MessageBuffer:
+        """Give one for payloads of a size; longer ones are cut."""
+        size = max(1, min(payload_size, MOST_PDU))
+        key = size, hardware_stamps
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            if len(self._buffers) >= _KINDS:  # whoever asks in ever other ways
+                self._buffers.clear()
+            stride = MessageBuffer(1, size, hardware_stamps=hardware_stamps).stride
+            capacity = max(1, min(_BUFFERED, _MOST_BYTES // stride))
+            buffer = MessageBuffer(capacity, size, hardware_stamps=hardware_stamps)
+            self._buffers[key] = buffer
+        return buffer
 
 
 class ServedSocket:
@@ -37,6 +60,7 @@ class ServedSocket:
         open_core: Opens the socket; it is given what to call when it may have become readable or
             writable, or no longer is.
         allowance: What its user has left.
+        buffers: What messages are put in on their way.
         writable: It may send.
 
     Attributes:
@@ -50,10 +74,12 @@ class ServedSocket:
         self,
         open_core: Callable[[Callable[[], object]], SocketCore],
         allowance: Allowance,
+        buffers: ReceiveBuffers,
         *,
         writable: bool = True,
     ) -> None:
         self._allowance = allowance
+        self._buffers = buffers
         self._writable = writable
         allowance.take(BUFFER_MAXIMUM)
         self._held = BUFFER_MAXIMUM
@@ -67,7 +93,6 @@ class ServedSocket:
         except BaseException:
             allowance.buffers -= self._held
             raise
-        self._buffers: dict[tuple[int, bool], MessageBuffer] = {}
 
     def _changed(self) -> None:
         core, readiness = self._core, self.readiness
@@ -114,7 +139,7 @@ class ServedSocket:
         now_ns: Callable[[], int],
         room: Callable[[], int],
     ) -> int:
-        """Send messages in their order; give how many were taken.
+        """Send messages in their order; give how many were taken, which are some hundreds at most.
 
         Args:
             payloads: The messages.
@@ -123,16 +148,16 @@ class ServedSocket:
             room: Gives how many operations the client may have besides those it has.
         """
         core = self._core
+        del payloads[_SENT:]
         if not self._writable:
             check_sending(core, payloads)
-        send = core.send
-        manages = isinstance(core, BcmSocketCore)
+        if not isinstance(core, BcmSocketCore):
+            return core.send_many(payloads, address, now_ns)
         count = 0
         try:
             for payload in payloads:
-                if manages:
-                    check_operations(core, payload, room())
-                send(payload, address, now_ns())
+                check_operations(core, payload, room())
+                core.send(payload, address, now_ns())
                 count += 1
         except OSError:
             if not count:
@@ -141,25 +166,11 @@ class ServedSocket:
 
     def receive(self, limit: int, payload_size: int, *, hardware_stamps: bool) -> tuple[int, bytes]:
         """Give what waits: how many messages, and their headers and records."""
-        buffer = self._buffer(payload_size, hardware_stamps=hardware_stamps)
+        buffer = self._buffers.get(payload_size, hardware_stamps=hardware_stamps)
         buffer.limit = max(1, min(limit, buffer.capacity))
         count = self._core.receive(buffer)
-        header = len(buffer.headers) // buffer.capacity
-        headers = bytes(memoryview(buffer.headers)[: count * header])
+        headers = bytes(memoryview(buffer.headers)[: count * HEADER_SIZE])
         return count, headers + bytes(memoryview(buffer.records)[: count * buffer.stride])
-
-    def _buffer(self, payload_size: int, *, hardware_stamps: bool) -> MessageBuffer:
-        key = payload_size, hardware_stamps
-        buffer = self._buffers.get(key)
-        if buffer is None:
-            if len(self._buffers) >= 8:  # whoever asks in ever other ways
-                self._buffers.clear()
-            size = max(1, min(payload_size, _LARGEST_PDU))
-            stride = MessageBuffer(1, size, hardware_stamps=hardware_stamps).stride
-            capacity = max(1, min(_BUFFERED, _MOST_BYTES // stride))
-            buffer = MessageBuffer(capacity, size, hardware_stamps=hardware_stamps)
-            self._buffers[key] = buffer
-        return buffer
 
     def status(self) -> dict[str, Any]:
         """Tell of it."""

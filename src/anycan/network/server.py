@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import grp
-import json
+import itertools
 import logging
 import os
 import resource
@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -28,7 +28,9 @@ from anycan.loops.pump import open_pump
 from anycan.network.allowance import Allowance, ServerLimits
 from anycan.network.channel import KIND, Channel
 from anycan.network.rtnetlink import LinkServer
+from anycan.network.served_socket import ReceiveBuffers
 from anycan.network.session import Session
+from anycan.network.status import ClientStatus, NetworkStatus, SocketStatus, pack_status
 from anycan.wire.served import Answer, MalformedRequestError
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ if TYPE_CHECKING:
 
 _LOGGER: Final = logging.getLogger("anycan.network")
 _BACKLOG: Final = 64
-_REQUESTS: Final = 16  # of one client, before others have their turn
+_REQUESTS: Final = 16  # of one client, before others have their turn,
+_TURN: Final = 0.002  # or so many seconds
+_UNREAD: Final = "it does not read its answers"
 _RESERVE: Final = 64  # descriptors, for the process itself
 _CREDENTIALS: Final = struct.Struct("=iII")
+_numbers: Final = itertools.count(1)  # of connections
 
 
 @attrs.frozen
@@ -99,7 +104,8 @@ class NetworkServer:
         self._group_writable = group_writable
         self._clients: dict[_Connection, None] = {}
         self._allowances: dict[int | None, Allowance] = {}  # by user
-        self._links = LinkServer(network)
+        self._links = LinkServer(network, limits.interfaces)
+        self._buffers = ReceiveBuffers()
         self._started = time.monotonic()
         self._refused = 0
         self._listener = _listen(path, mode, self._group)
@@ -155,6 +161,7 @@ class NetworkServer:
             self._links,
             self._limits,
             self._allowances.setdefault(peer.user, Allowance(self._limits)),
+            self._buffers,
             descriptors=partial(self._descriptors_of, peer),
             writable=self._is_writable(peer),
             status=self._status,
@@ -194,16 +201,15 @@ class NetworkServer:
         self._clients.pop(client, None)
 
     def _status(self) -> bytes:
-        status: dict[str, Any] = {
-            "network": self._network.name,
-            "path": self._path,
-            "process": os.getpid(),
-            "seconds": round(time.monotonic() - self._started, 3),
-            "refused": self._refused,
-            "interfaces": [attrs.asdict(interface) for interface in self._network.interfaces()],
-            "clients": [client.status() for client in self._clients],
-        }
-        return json.dumps(status).encode()
+        status = NetworkStatus(
+            name=self._network.name,
+            path=self._path,
+            process=os.getpid(),
+            seconds=round(time.monotonic() - self._started, 3),
+            refused=self._refused,
+            clients=tuple(client.status() for client in self._clients),
+        )
+        return pack_status(status)
 
     def close(self) -> None:
         """Let nobody in any more, and let all go; a second time does nothing."""
@@ -235,10 +241,12 @@ class _Connection:
         self._channel = channel
         self._session = session
         self._open = True
+        self._number = next(_numbers)
         self._pump = open_pump(channel.socket.fileno(), self._read)
 
     def _read(self) -> bool:
         channel, session = self._channel, self._session
+        until = time.monotonic() + _TURN
         try:
             for _ in range(_REQUESTS):
                 try:
@@ -249,13 +257,23 @@ class _Connection:
                     self.close()
                     return True
                 answer, descriptor = session.handle(data)
+                # How many descriptors may be on their way, the system limits for all clients.
+                if descriptor is not None and channel.has_unread():
+                    self._end(_UNREAD)
+                    return True
                 channel.send(answer.pack(), descriptor)
+                if time.monotonic() > until:
+                    return True
         except BlockingIOError:
-            self._end("it does not read its answers")
+            self._end(_UNREAD)
         except MalformedRequestError as error:
             self._end(str(error))
         except OSError:
             self.close()
+        except Exception:
+            # What is wrong here shall not be the end of the network, and of all its clients.
+            _LOGGER.exception("a request of a client (%s) failed", self.peer)
+            self._end("its request failed, by a fault of the server's")
         return True
 
     def _end(self, reason: str) -> None:
@@ -270,15 +288,16 @@ class _Connection:
         """How many sockets it has."""
         return len(self._session.sockets)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ClientStatus:
         """Tell of it."""
-        return {
-            "process": self.peer.process,
-            "user": self.peer.user,
-            "writable": self._session.writable,
-            "requests": self._session.requests,
-            "sockets": [one.status() for one in self._session.sockets.values()],
-        }
+        return ClientStatus(
+            number=self._number,
+            process=self.peer.process,
+            user=self.peer.user,
+            writable=self._session.writable,
+            requests=self._session.requests,
+            sockets=tuple(SocketStatus(**one.status()) for one in self._session.sockets.values()),
+        )
 
     def close(self) -> None:
         """End it; its sockets go with it. A second time does nothing."""
@@ -335,8 +354,11 @@ def _listen(path: str, mode: int, group: int | None) -> socket.socket:
 
 def _is_served(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, KIND) as asking:
+        asking.setblocking(False)
         try:
             asking.connect(path)
+        except BlockingIOError:  # one that lets nobody in at the moment
+            return True
         except OSError:
             return False
     return True

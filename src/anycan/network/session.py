@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from anycan.exceptions import NetworkUnavailableError
 from anycan.network.rtnetlink import LinkEvents
 from anycan.network.served_socket import ServedSocket
 from anycan.wire.netlink import AF_NETLINK
@@ -19,6 +20,7 @@ from anycan.wire.served import (
     unpack_option,
     unpack_receive,
     unpack_send,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
     from anycan.network.allowance import Allowance, ServerLimits
     from anycan.network.rtnetlink import LinkServer
+    from anycan.network.served_socket import ReceiveBuffers
     from anycan.network.user import UserNetwork
+
+_LONGEST_NAME: Final = 64  # bytes; of an interface: 15
 
 
 class Session:
@@ -37,6 +42,7 @@ class Session:
         links: Its links.
         limits: What it may have at most.
         allowance: What its user has left.
+        buffers: What messages are put in on their way to it.
         descriptors: Gives how many sockets it may have, for want of descriptors.
         writable: It may send, and change links.
         status: Gives the server's state.
@@ -53,6 +59,7 @@ class Session:
         links: LinkServer,
         limits: ServerLimits,
         allowance: Allowance,
+        buffers: ReceiveBuffers,
         *,
         descriptors: Callable[[], int],
         writable: bool,
@@ -62,6 +69,7 @@ class Session:
         self._links = links
         self._limits = limits
         self._allowance = allowance
+        self._buffers = buffers
         self._descriptors = descriptors
         self.writable = writable
         self._status = status
@@ -102,8 +110,9 @@ class Session:
         try:
             answer = operation(request)
         except OSError as error:
-            text = (error.strerror or "").encode()
-            return Answer(error.errno or errno.EIO, 0, text), None
+            return Answer(error.errno or errno.EIO, 0, words_of(error).encode()), None
+        except NetworkUnavailableError as error:  # its owner has closed it
+            return Answer(errno.ESHUTDOWN, 0, str(error).encode()), None
         return (answer, None) if isinstance(answer, Answer) else answer
 
     def _hello(self, request: Request) -> Answer:
@@ -117,14 +126,14 @@ class Session:
             raise OSError(errno.EMFILE, f"a client has {most} sockets at most")
         opened: ServedSocket | LinkEvents
         if request.socket == AF_NETLINK:
-            opened = LinkEvents(self._network)
+            opened = LinkEvents(self._network, self._allowance)
         else:
             protocol = request.socket
 
             def open_core(changed: Callable[[], object]) -> Any:
                 return self._network._open_socket(protocol, changed)  # noqa: SLF001 - hidden from users alone
 
-            opened = ServedSocket(open_core, self._allowance, writable=self.writable)
+            opened = ServedSocket(open_core, self._allowance, self._buffers, writable=self.writable)
         self._last += 1
         self.sockets[self._last] = opened
         return Answer(0, self._last), opened.readiness.fileno()
@@ -180,7 +189,8 @@ class Session:
         return self._limits.operations - had
 
     def _index(self, request: Request) -> Answer:
-        name = request.payload.decode("utf-8", "replace")
+        # Of one that no interface can have, the beginning does for an error's text.
+        name = request.payload[:_LONGEST_NAME].decode("utf-8", "replace")
         return Answer(0, self._network.interface_index(name))
 
     def _name(self, request: Request) -> Answer:
