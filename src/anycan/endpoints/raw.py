@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _BATCHES_AT_ONCE = 32
+_SENDS_AT_ONCE = 64  # of single frames, before other tasks have their turn
 
 
 class RawEndpoint(UnreliableObjectStream[AnyFrame]):
@@ -202,7 +203,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
         To wait behind those who wait does that, and keeps the order of the calls.
         """
         self._unchecked += count
-        if self._unchecked <= SEND_BATCH:
+        if self._unchecked <= _SENDS_AT_ONCE:
             return False
         self._unchecked = count
         return True
