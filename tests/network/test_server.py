@@ -399,3 +399,31 @@ def test_the_end_wakes_every_client(server: ServerThread) -> None:
         client.ask(HELLO)
         server.stop()
         assert client.hear()[0] == -1
+
+
+def test_many_that_misbehave_do_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "network")
+    now = 1000.0
+    monkeypatch.setattr(server_module.time, "monotonic", lambda: now)
+
+    async def serve() -> None:
+        nonlocal now
+        limits = ServerLimits()
+        with UserNetwork() as network:
+            server = NetworkServer(
+                network, path, mode=0o600, group=None, group_writable=False, limits=limits
+            )
+            for number in range(5):
+                server.warn(f"client {number}")
+            now += 1
+            server.warn("client 5")
+            server.close()
+
+    # On trio, whose clock this is not.
+    anyio.run(serve, backend="trio")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: client 0",
+        f"{path}: client 5 (and 4 more such events)",
+    ]

@@ -41,6 +41,7 @@ _LOGGER: Final = logging.getLogger("anycan.network")
 _BACKLOG: Final = 64
 _REQUESTS: Final = 16  # of one client, before others have their turn,
 _TURN: Final = 0.002  # or so many seconds
+_SILENCE: Final = 0.1  # seconds between warnings
 _UNREAD: Final = "it does not read its answers"
 _RESERVE: Final = 64  # descriptors, for the process itself
 _CREDENTIALS: Final = struct.Struct("=iII")
@@ -108,6 +109,8 @@ class NetworkServer:
         self._buffers = ReceiveBuffers()
         self._started = time.monotonic()
         self._refused = 0
+        self._silent_until = 0.0
+        self._unsaid = 0
         self._listener = _listen(path, mode, self._group)
         self._file = Path(path).stat().st_ino
         self._spare = socket.socket(socket.AF_UNIX, KIND)  # its descriptor, for want of others
@@ -122,10 +125,21 @@ class NetworkServer:
             except OSError as error:
                 if not self._turn_away():
                     break
-                _LOGGER.warning("a client of %s was not let in: %s", self._path, error.strerror)
+                self.warn(f"a client was not let in: {error.strerror}")
                 continue
             self._admit(connected)
         return True
+
+    def warn(self, text: str) -> None:
+        """Tell of a client that misbehaves; of many only some, lest they fill the log."""
+        now = time.monotonic()
+        if now < self._silent_until:
+            self._unsaid += 1
+            return
+        more = f" (and {self._unsaid} more such events)" if self._unsaid else ""
+        _LOGGER.warning("%s: %s%s", self._path, text, more)
+        self._unsaid = 0
+        self._silent_until = now + _SILENCE
 
     def _turn_away(self) -> bool:
         """Turn away whoever asks to be let in: there are no descriptors left; tell whether one was.
@@ -151,7 +165,7 @@ class NetworkServer:
         refusal = self._refusal(peer)
         if refusal:
             self._refused += 1
-            _LOGGER.warning("%s: a client (%s) was not let in: %s", self._path, peer, refusal)
+            self.warn(f"a client ({peer}) was not let in: {refusal}")
             with suppress(OSError):
                 Channel(connected).send(Answer(errno.EUSERS, 0, refusal.encode()).pack())
             connected.close()
@@ -278,7 +292,7 @@ class _Connection:
 
     def _end(self, reason: str) -> None:
         """End it, and tell it why, if it listens."""
-        _LOGGER.warning("a client (%s) is not listened to any more: %s", self.peer, reason)
+        self._server.warn(f"a client ({self.peer}) is not listened to any more: {reason}")
         with suppress(OSError):
             self._channel.send(Answer(errno.EPROTO, 0, reason.encode()).pack())
         self.close()
