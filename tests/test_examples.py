@@ -13,6 +13,7 @@ import pytest
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 OUTPUT: Final = {
+    "across_processes.py": r"(?:3C0#15\n){3}the node is dead, and its beat has ended\n",
     "dashboard.py": (
         r"(?:identifier  payload\n0C0         [0-9A-F]{4}\n120         [0-9A-F]{2}\n"
         r"18FEF100    [0-9A-F]{2}\n\n){3}\d+ frames, of which 9 were shown\n"

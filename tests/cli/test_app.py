@@ -45,7 +45,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 COMMANDS = ("dump", "send", "cyclic", "watch", "gen", "play", "demo", "doctor")
-GROUPS = ("interfaces", "isotp", "gateway")
+GROUPS = ("interfaces", "isotp", "gateway", "network")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -102,6 +102,18 @@ def test_usage_and_examples_of_interfaces(
     for word in words:
         assert re.search(rf"│[ *]+{word.strip('[].')} +", rest)
     assert f"anycan interfaces {command}" in rest.partition("Examples")[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"), [("serve", "[OPTIONS] [-- COMMAND...]"), ("status", "[OPTIONS]")]
+)
+def test_usage_and_examples_of_networks(
+    command: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["network", command, "--help"]) == 0
+    first, _, rest = capsys.readouterr().out.partition("\n")
+    assert first == f"Usage: anycan network {command} {usage}"
+    assert f"anycan network {command}" in rest.partition("Examples")[2]
 
 
 def test_the_documentation_puts_the_names_itself() -> None:
@@ -176,6 +188,13 @@ def test_completion(shell: str) -> None:
         ["demo", "--fast", "--speed", "2"],
         ["demo", "--log", "x", "--seconds", "5"],
         ["demo", "--log", "--bogus"],
+        ["network", "serve", "--bogus"],
+        ["network", "serve", "--mode", "9"],
+        ["network", "serve", "--mode", "1777"],
+        ["network", "serve", "--group", "no such group"],
+        ["network", "serve", "--sockets", "0"],
+        ["network", "serve", "--max-pdu-size", "4094"],
+        ["network", "status", "--interval", "0"],
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(
@@ -211,8 +230,8 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
             (
                 "anycan: this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on"
                 " Linux, load them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan"
-                " doctor' tells what is missing; 'anycan demo' runs without them, on a user-space"
-                " network\n"
+                " doctor' tells what is missing; 'anycan network serve' serves a user-space"
+                " network, which does without them\n"
             ),
         ),
         (
@@ -220,12 +239,8 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
             "anycan: a sandbox forbids it; 'anycan doctor' tells what this machine has\n",
         ),
         (
-            NetworkUnavailableError("open it with anycan.UserNetwork"),
-            (
-                "anycan: a command has the kernel's network alone: leave out --network and"
-                " ANYCAN_NETWORK, or name 'kernel'; 'anycan demo' brings a user-space network of"
-                " its own\n"
-            ),
+            NetworkUnavailableError("unix:/run/can is lost: its server is gone"),
+            "anycan: unix:/run/can is lost: its server is gone\n",
         ),
     ],
 )
@@ -241,6 +256,14 @@ def test_an_error_is_one_line_and_status_1(
     monkeypatch.setattr(app_module, "app", fail)
     assert main([]) == 1
     assert capsys.readouterr() == ("", text)
+
+
+def test_a_command_has_no_user_network_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["send", "can0", "123#", "--network", "user:bench"]) == 1
+    assert capsys.readouterr().err == (
+        "anycan: a command has no user-space network of its own: name kernel, or unix:PATH for one"
+        " that 'anycan network serve' serves\n"
+    )
 
 
 def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

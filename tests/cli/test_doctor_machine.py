@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anycan.cli.doctor_machine import this_machine
+from rig.served import served_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +69,8 @@ def test_the_limit_of_open_files() -> None:
 def test_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)  # what halts an import: Windows
     assert this_machine().file_limit is None
+
+
+def test_a_served_network(tmp_path: Path) -> None:
+    assert this_machine().connect(served_path()) == ""
+    assert "there is no such file" in this_machine().connect(f"{tmp_path}/can")

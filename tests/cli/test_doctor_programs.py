@@ -48,7 +48,6 @@ def test_elsewhere() -> None:
         ("", Verdict.OK, "not set"),
         ("kernel", Verdict.OK, "kernel"),
         ("user:bench", Verdict.WARNING, "anycan.UserNetwork(name='bench')"),
-        ("unix:/run/can", Verdict.MISSING, "serves no network"),
         ("user:", Verdict.MISSING, "no such network"),
         ("can0", Verdict.MISSING, "no such network"),
     ],
@@ -59,3 +58,20 @@ def test_the_network(network: str | None, verdict: Verdict, words: str) -> None:
     assert (found.name, found.verdict) == ("ANYCAN_NETWORK", verdict)
     assert words in found.found
     assert found.command == (None if verdict is Verdict.OK else "unset ANYCAN_NETWORK")
+
+
+@pytest.mark.parametrize("failure", ["", "no network is served at /run/my can"])
+def test_a_served_network(failure: str) -> None:
+    environment = {"ANYCAN_NETWORK": "unix:/run/my can"}
+    asked = []
+
+    def connect(path: str) -> str:
+        asked.append(path)
+        return failure
+
+    (found,) = check_network(Machine(environment=environment, connect=connect))
+    assert asked == ["/run/my can"]
+    assert found.verdict is (Verdict.MISSING if failure else Verdict.OK)
+    assert found.found == f"unix:/run/my can: {failure or 'a network is served there'}"
+    command = "anycan network serve --path '/run/my can'"
+    assert found.command == (command if failure else None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from anycan.wire.constants import AF_CAN
+from anycan.wire.constants import AF_CAN, SO_ERROR, SO_MEMINFO, SOL_SOCKET
 from anycan.wire.messages import SOCKADDR_CAN_SIZE
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Receive:
     """
 
     who: int
-    limit: int = 16
+    limit: int = 4
     room: int = 2064
 
 
@@ -134,6 +134,11 @@ class Reopen:
 
 
 @attrs.frozen
+class Lists:
+    """Look at all receive lists."""
+
+
+@attrs.frozen
 class Remove:
     """Remove an interface."""
 
@@ -157,10 +162,13 @@ class Mtu:
 
 Step: TypeAlias = (
     "Bind | Connect | Set | Get | Send | Flood | Receive | Drain | Forward | Poll | Reopen"
-    " | Link | Replace | Remove | Add | Mtu"
+    " | Lists | Link | Replace | Remove | Add | Mtu"
 )
 
-LEFT_OVER: Final[tuple[Step, ...]] = tuple(
-    step for who in range(SOCKETS) for step in (Poll(who), Drain(who))
+LEFT_OVER: Final[tuple[Step, ...]] = (
+    Lists(),
+    *(Get(who, SOL_SOCKET, SO_MEMINFO, 36) for who in range(SOCKETS)),
+    Get(0, SOL_SOCKET, SO_ERROR, 4),
+    *(step for who in range(SOCKETS) for step in (Poll(who), Drain(who))),
 )
 """What every program ends with."""

@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import anycan
+from raw_lists import KernelLists, user_lists
 from rig import rtnetlink
+from rig.host import in_guest
 from rig.served import served_path
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ INTERFACES: Final = ("flexible", "classical", "long")
 MTUS: Final = {"flexible": 72, "classical": 16, "long": 2060}
 PAIR: Final = ("near", "far")
 """The ends of a vxcan, for the stages that have one. They are always up."""
+HIDDEN: Final = "hidden"
+"""What receive lists are that cannot be looked at."""
 ELSEWHERE: Final = 999_999
 """An index that no interface has."""
 
@@ -62,6 +66,9 @@ class Stage(Protocol):
 
     def reset(self) -> None:
         """Have all interfaces as they were at first."""
+
+    def lists(self) -> list[str] | str:
+        """Give the receive lists, or :data:`HIDDEN`."""
 
 
 class _NetlinkStage(ABC):
@@ -158,6 +165,20 @@ class KernelStage(_NetlinkStage):
     network = anycan.kernel
     alien = 1  # of the loopback interface, always
 
+    def __init__(self, *, pair: bool = False) -> None:
+        # Elsewhere other programs have sockets as well.
+        names = {self.name(one): one for one in (*INTERFACES, *PAIR)}
+        self._lists = KernelLists(names) if in_guest() else None
+        super().__init__(pair=pair)
+
+    def lists(self) -> list[str] | str:
+        return HIDDEN if self._lists is None else self._lists.tell()
+
+    def close(self) -> None:
+        super().close()
+        if self._lists is not None:
+            self._lists.close()
+
     def _ask(self, request: bytes) -> None:
         rtnetlink._ask(request)
 
@@ -166,6 +187,9 @@ class ServedStage(_NetlinkStage):
     """Three vcans of a network that another process serves, made once."""
 
     network: anycan.ServedNetwork
+
+    def lists(self) -> list[str] | str:
+        return HIDDEN
 
     def __init__(self, *, pair: bool = False) -> None:
         self.network = anycan.ServedNetwork(served_path())
@@ -194,6 +218,7 @@ class UserStage:
         self._pair = pair
         self._indices: dict[str, int] = {}
         self._furnish()
+        self._changed = False
 
     def _furnish(self) -> None:
         if self._pair:
@@ -213,9 +238,11 @@ class UserStage:
         return {index: interface for interface, index in self._indices.items()}
 
     def up(self, interface: str) -> None:
+        self._changed = True
         self.network.set_up(interface)
 
     def down(self, interface: str) -> None:
+        self._changed = True
         self.network.set_down(interface)
 
     def replace(self, interface: str) -> None:
@@ -223,18 +250,25 @@ class UserStage:
         self.add(interface)
 
     def remove(self, interface: str) -> None:
+        self._changed = True
         self.network.remove(interface)
 
     def add(self, interface: str) -> None:
         self._indices[interface] = self.network.add_vcan(interface, mtu=MTUS[interface])
 
     def set_mtu(self, interface: str, mtu: int) -> None:
+        self._changed = True
         self.network.set_mtu(interface, mtu)
 
+    def lists(self) -> list[str] | str:
+        return user_lists(self.network)
+
     def reset(self) -> None:
-        self.network.close()
-        self.network = anycan.UserNetwork()
-        self._furnish()
+        if self._changed:
+            self.network.close()
+            self.network = anycan.UserNetwork()
+            self._furnish()
+            self._changed = False
 
 
 def mtu_request(name: str, mtu: int) -> bytes:

@@ -274,3 +274,18 @@ def test_row_14_a_full_buffer_drops_the_newest(probe: Callable[..., Probe], payl
     assert receiver.words() == list(range(222))
     sender.send(payload)
     assert receiver.words() == [1]
+
+
+def test_row_15_a_frame_from_a_vxcan_s_other_end_is_not_from_this_host(
+    network: UserNetwork, probe: Callable[..., Probe]
+) -> None:
+    network.add_vxcan("fifth", "fourth")
+    here, there, everywhere = probe("fifth"), probe("fourth"), probe("")
+    sender = probe("fifth", filters=[])
+    assert sender.send(can(0x123)) == ""
+    assert here.receive() == [(can(0x123), DONTROUTE, "fifth")]
+    assert there.receive() == [(can(0x123), 0, "fourth")]
+    assert everywhere.receive() == [
+        (can(0x123), 0, "fourth"),
+        (can(0x123), DONTROUTE, "fifth"),
+    ]

@@ -238,6 +238,27 @@ def test_the_flags_of_hardware_stamps(probe: Callable[..., Probe]) -> None:
     assert one.get(37, level=SOCKET) == number(0x5C) + bytes(4)
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (0x10000, 22),  # OPT_ID_TCP, without OPT_ID
+        (0x10080, 0),
+        (0x1000, 22),  # OPT_STATS, without OPT_TSONLY
+        (0x1800, 0),
+        (0x800, 0),
+        (0x8000, 95),  # BIND_PHC
+        (0x48000, 22),
+        (0x20000, 0),
+    ],
+)
+def test_flags_of_time_stamps_that_need_others(
+    probe: Callable[..., Probe], flags: int, expected: int
+) -> None:
+    one = probe()
+    assert error_of(lambda: one.set(37, flags, level=SOCKET)) == expected
+    assert one.get(37, 4, level=SOCKET) == number(0 if expected else flags)
+
+
 def test_drop_counts_are_on_or_off(probe: Callable[..., Probe]) -> None:
     one = probe()
     for value in (1, 5, -1):

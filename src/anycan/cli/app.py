@@ -18,6 +18,8 @@ from anycan.cli.manual import (
     INTERFACES_PAGES,
     ISOTP_HELP,
     ISOTP_PAGES,
+    NETWORK_HELP,
+    NETWORK_PAGES,
     PAGES,
 )
 
@@ -29,7 +31,7 @@ _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 _HELP: Final = """\
 CAN networking: set up interfaces, look at a bus, send, generate and replay traffic, speak ISO-TP,
-run a gateway.
+run a gateway, serve a network to many processes.
 
 Try it without any hardware or rights:
 
@@ -68,6 +70,7 @@ def make_app(usage: str = "Usage: anycan ") -> App:
         "interfaces": (INTERFACES_HELP, INTERFACES_PAGES),
         "isotp": (ISOTP_HELP, ISOTP_PAGES),
         "gateway": (GATEWAY_HELP, GATEWAY_PAGES),
+        "network": (NETWORK_HELP, NETWORK_PAGES),
     }
     for group_name, (text, pages) in groups.items():
         group = App(name=group_name, help=text, version_flags=())

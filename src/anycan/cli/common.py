@@ -41,6 +41,7 @@ NOT_NEGATIVE: Final = (_check_finite, validators.Number(gte=0))
 BROADCAST_INTERVAL: Final = (_check_finite, validators.Number(gte=1e-6, lte=400 * 86_400))
 COUNT: Final = validators.Number(gt=0, lte=sys.maxsize)  # what can be counted to
 _MOST_CHARACTERS: Final = 400
+_NOT_IN_PROCESS: Final = "no user-space network"  # how resolving user:NAME fails
 _NO_SUCH_SOCKETS: Final = frozenset(
     {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 )
@@ -50,7 +51,8 @@ NetworkOption = Annotated[
     str | None,
     Parameter(
         name="--network",
-        help="Where the interfaces are: *kernel*, the default.",
+        help="Where the interfaces are: *kernel*, or *unix:PATH* for a network that another process"
+        " serves; without it, what ANYCAN_NETWORK names, else *kernel*.",
     ),
 ]
 
@@ -134,12 +136,12 @@ def error_text(error: BaseException) -> str:
         return (
             "this system has no such CAN sockets (PF_CAN with can-raw and can-bcm): on Linux, load"
             " them with 'sudo modprobe -a can-raw can-bcm can-isotp'; 'anycan doctor' tells what is"
-            " missing; 'anycan demo' runs without them, on a user-space network"
+            " missing; 'anycan network serve' serves a user-space network, which does without them"
         )
-    if isinstance(error, NetworkUnavailableError):
+    if isinstance(error, NetworkUnavailableError) and f"{error}".startswith(_NOT_IN_PROCESS):
         return (
-            "a command has the kernel's network alone: leave out --network and ANYCAN_NETWORK, or"
-            " name 'kernel'; 'anycan demo' brings a user-space network of its own"
+            "a command has no user-space network of its own: name kernel, or unix:PATH for one that"
+            " 'anycan network serve' serves"
         )
     if isinstance(error, OSError) and error.strerror:
         name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""

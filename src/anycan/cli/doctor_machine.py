@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from anycan import CanError, ServedNetwork
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
@@ -37,6 +39,7 @@ class Machine:
             the number of the error. This loads the module of the protocol, on many systems.
         find_program: Give where a program is; None: nowhere.
         version_of: Give the version of a Python package; None: it is not installed.
+        connect: Connect to a network that is served at a path; give why that fails, or nothing.
     """
 
     system: str = "Linux"
@@ -50,6 +53,7 @@ class Machine:
     open_socket: Callable[[str, int, int], int] = lambda *_: errno.EAFNOSUPPORT
     find_program: Callable[[str], str | None] = lambda _name: None
     version_of: Callable[[str], str | None] = lambda _package: None
+    connect: Callable[[str], str] = lambda _path: "no network is served there"
 
     @property
     def is_linux(self) -> bool:
@@ -71,6 +75,7 @@ def this_machine() -> Machine:
         open_socket=_open_socket,
         find_program=shutil.which,
         version_of=_version_of,
+        connect=_connect,
     )
 
 
@@ -107,6 +112,14 @@ def _version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _connect(path: str) -> str:
+    try:
+        ServedNetwork(path).close()
+    except CanError as error:
+        return f"{error}"
+    return ""
 
 
 def _file_limit() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from anycan.cli.doctor_finding import Finding, Verdict
@@ -52,12 +53,16 @@ def check_network(machine: Machine) -> Iterator[Finding]:
     elif scheme == "user" and rest:
         found = (
             f"{network}: programs use an anycan.UserNetwork(name={rest!r}), which each has to open"
-            " itself; the commands of anycan have the kernel's network alone"
+            " itself; the commands of anycan have none of their own"
         )
         yield Finding(name, Verdict.WARNING, found, f"unset {name}")
     elif scheme == "unix" and rest:
-        found = f"{network}: this version serves no network to other processes"
-        yield Finding(name, Verdict.MISSING, found, f"unset {name}")
+        failure = machine.connect(rest)
+        if failure:
+            command = f"anycan network serve --path {shlex.quote(rest)}"
+            yield Finding(name, Verdict.MISSING, f"{network}: {failure}", command)
+        else:
+            yield Finding(name, Verdict.OK, f"{network}: a network is served there")
     else:
-        found = f"{network}: there is no such network; there are kernel and user:NAME"
+        found = f"{network}: there is no such network; there are kernel, unix:PATH and user:NAME"
         yield Finding(name, Verdict.MISSING, found, f"unset {name}")

@@ -111,8 +111,8 @@ PAGES: Final = {
 INTERFACES_HELP: Final = """\
 Interfaces: what there is, setting it up, virtual ones, and what happens to them.
 
-What changes something needs the capability CAP_NET_ADMIN (`sudo "$(which anycan)" ...`); what
-looks at something needs no rights.
+What changes something of the kernel's needs the capability CAP_NET_ADMIN (`sudo "$(which anycan)"
+...`); what looks at something needs no rights.
 """
 
 INTERFACES_PAGES: Final = {
@@ -282,6 +282,38 @@ GATEWAY_PAGES: Final = {
     anycan gateway show
     anycan gateway show door --once
     anycan gateway show door --json --interval 10
+""",
+    ),
+}
+
+NETWORK_HELP: Final = """\
+A user-space network for many processes: served to them, and looked at.
+
+It needs neither SocketCAN nor any right. The other commands use it with the environment variable
+ANYCAN_NETWORK=unix:PATH, or `--network unix:PATH`.
+"""
+
+NETWORK_PAGES: Final = {
+    "serve": Page(
+        "[OPTIONS] [-- COMMAND...]",
+        """\
+**Examples**
+
+    anycan network serve --vcan vcan0 vcan1
+    anycan network serve --vcan vcan0 -- pytest tests
+    anycan network serve --slcan can0=/dev/ttyACM0,bitrate=500k
+    anycan network serve --path /run/anycan/can --vcan vcan0 --group bench --group-writable
+    anycan network serve --can can0=500k can1=500k
+""",
+    ),
+    "status": Page(
+        "[OPTIONS]",
+        """\
+**Examples**
+
+    anycan network status
+    anycan network status --path /run/anycan/can --watch
+    anycan network status --json --watch --interval 10
 """,
     ),
 }
