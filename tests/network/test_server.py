@@ -86,6 +86,14 @@ def test_one_is_there_that_lets_nobody_in_at_the_moment(tmp_path: Path) -> None:
             attempt(path)
 
 
+def test_the_path_is_too_long() -> None:
+    path = "/tmp/" + 200 * "x"
+    with pytest.raises(NetworkUnavailableError, match="too long"):
+        attempt(path)
+    with pytest.raises(NetworkUnavailableError, match="too long"):
+        ServedNetwork(path)
+
+
 def test_there_is_something_else(tmp_path: Path) -> None:
     path = tmp_path / "network"
     path.write_text("precious")

@@ -363,7 +363,7 @@ def _no_connection(path: str, error: OSError) -> NetworkUnavailableError | CanPe
         errno.ECONNREFUSED: "its server is gone",
         errno.EPROTOTYPE: "what listens there is no anycan network",
         errno.EAGAIN: "it lets nobody in",
-    }.get(number, os.strerror(number))
+    }.get(number, os.strerror(number) if number else str(error))  # such as "path too long"
     return NetworkUnavailableError(
         f"no network is served at {path}: {reason} ('anycan network serve --path {path}' serves"
         " one)"

@@ -356,7 +356,8 @@ def _listen(path: str, mode: int, group: int | None) -> socket.socket:
     except OSError as error:
         listener.close()
         number = error.errno or 0
-        text = f"no network can be served at {path}: {os.strerror(number)}"
+        reason = os.strerror(number) if number else str(error)  # such as "path too long"
+        text = f"no network can be served at {path}: {reason}"
         if number in {errno.EACCES, errno.EPERM}:
             raise CanPermissionError(number, text) from None
         raise NetworkUnavailableError(text) from None

@@ -157,13 +157,12 @@ class UserNetwork(UserFaults):
             ValueError: There is no such group.
 
         Example:
-            >>> async def main() -> None:
-            ...     with TemporaryDirectory() as directory:
-            ...         async with UserNetwork() as network, anyio.create_task_group() as tasks:
-            ...             network.add_vcan("vcan0")
-            ...             await tasks.start(network.serve, f"{directory}/can")
-            ...             tasks.cancel_scope.cancel()
-            >>> anyio.run(main)
+            ::
+
+                async with anycan.UserNetwork() as network, anyio.create_task_group() as tasks:
+                    network.add_vcan("vcan0")
+                    await tasks.start(network.serve, "/run/user/1000/anycan.sock")
+                    ...  # other processes come and go; tasks.cancel_scope.cancel() ends it
         """
         server = NetworkServer(
             self,

@@ -302,11 +302,12 @@ def interface_removed(interface: str | None, reason: str = "") -> InterfaceRemov
 def _other(error: OSError, interface: str | None, action: str) -> CanOSError:
     number = error.errno or 0
     kind = CanPermissionError if number in {errno.EPERM, errno.EACCES} else CanOSError
-    text = error.strerror or os.strerror(number)
-    return kind(number, f"{action} {_subject(interface)} failed: {text}", interface)
+    text = _reason(error) or f": {os.strerror(number)}"
+    return kind(number, f"{action} {_subject(interface)} failed{text}", interface)
 
 
 def _reason(error: OSError) -> str:
     """Give what a network says beyond the error number, such as that a client may only listen."""
+    number = error.errno or 0
     text = error.strerror or ""
-    return f": {text}" if text and text != os.strerror(error.errno or 0) else ""
+    return "" if text in {"", os.strerror(number), errno.errorcode.get(number)} else f": {text}"

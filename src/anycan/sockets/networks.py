@@ -82,17 +82,15 @@ async def connect_network(path: str) -> ServedNetwork:
         NetworkUnavailableError: No network is served there, or it does not answer.
         CanPermissionError: This user may not connect to it.
 
+    What is asked of it is done by the server before the call returns: so the server is another
+    process, or at least another thread. In the thread that serves it, use the network itself.
+
     Example:
-        >>> async def main() -> None:
-        ...     with TemporaryDirectory() as directory:
-        ...         async with UserNetwork() as served, anyio.create_task_group() as tasks:
-        ...             served.add_vcan("vcan0")
-        ...             await tasks.start(served.serve, f"{directory}/can")
-        ...             async with await connect_network(f"{directory}/can") as network:
-        ...                 print(network.interface_index("vcan0"))
-        ...             tasks.cancel_scope.cancel()
-        >>> anyio.run(main)
-        1
+        ::
+
+            async with await anycan.connect_network("/run/user/1000/anycan.sock") as network:
+                async with anycan.open_raw("vcan0", network=network) as can:
+                    await can.send(anycan.Frame(0x123, b"hello"))
     """
     return await to_thread.run_sync(ServedNetwork, path)
 
