@@ -121,9 +121,8 @@ class RawSocketCore(SocketCore):
             self._lists.register(0, self.options.error_mask | ERR_FLAG, self)
 
     def _unregister_filters(self, filters: list[tuple[int, int]]) -> None:
-        if self._lists is not None:
-            for word, mask in filters:
-                self._lists.unregister(word, mask, self)
+        if self._lists is not None and filters:
+            self._lists.unregister_all(filters, self)
 
     def _unregister_errors(self, mask: int) -> None:
         if self._lists is not None and mask:

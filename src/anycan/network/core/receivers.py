@@ -16,6 +16,7 @@ Source: ``linux/can.h`` for the filters; the order as seen on Linux 6.12
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from anycan.frame import EFF_FLAG, EFF_MASK, ERR_FLAG, RTR_FLAG, SFF_MASK
@@ -122,6 +123,27 @@ class ReceiveLists(Generic[ReceiverT]):
         entries.remove((word, mask, receiver))
         if not entries and place in {Place.STANDARD, Place.EXTENDED}:
             del self._single[word]
+        self.changed()
+
+    def unregister_all(self, filters: Iterable[tuple[int, int]], receiver: ReceiverT) -> None:
+        """Take filters away, as :meth:`unregister` does each, in one walk for all."""
+        unwanted: dict[tuple[Place, int], Counter[tuple[int, int, ReceiverT]]] = {}
+        for word, mask in filters:
+            place, word, mask = normalise(word, mask)  # noqa: PLW2901 - from here on, it is this
+            of_its_own = place in {Place.STANDARD, Place.EXTENDED}
+            key = (place, word if of_its_own else 0)
+            unwanted.setdefault(key, Counter())[word, mask, receiver] += 1
+        for (place, word), counts in unwanted.items():
+            entries = self._list(place, word)
+            kept = []
+            for entry in entries:
+                if counts.get(entry, 0):
+                    counts[entry] -= 1
+                else:
+                    kept.append(entry)
+            entries[:] = kept
+            if not entries and place in {Place.STANDARD, Place.EXTENDED}:
+                del self._single[word]
         self.changed()
 
     def changed(self) -> None:
