@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rig.blocking import allow
 from rig.host import in_guest
 from rig.links import ip, open_links
 from rig.served import served_path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rig.links import Links
 
 pytest_plugins = ["pytester", "rig.replay", "rig.checks"]
+
+_TURN = 1.0  # seconds: in a stretch of a test that asks a served network a hundred times
 
 # No deadline: an example's time says nothing on a busy or an emulated machine.
 settings.register_profile("here", deadline=None)
@@ -55,6 +58,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(params=["user", "served", pytest.param("kernel", marks=pytest.mark.kernel)])
 def links(request: pytest.FixtureRequest) -> Iterator[Links]:
     """Run a test on a user-space network and on the kernel. Its interfaces go with it."""
+    if request.param == "served":
+        allow(_TURN)
     with open_links(request.param) as links:
         yield links
 

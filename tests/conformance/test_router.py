@@ -21,7 +21,6 @@ from anycan import (
     Router,
     byte,
 )
-from rig.blocking import excuse
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -168,8 +167,6 @@ async def test_more_subscriptions_than_the_kernel_has_filters(links: Links) -> N
         await start(tasks, router, can)
         for frame in wanted[600:]:
             router.add(Filter.id(frame.id), seen.append)
-        if links.kind == "served":
-            excuse()  # a hundred calls, each of which waits for another process
         (endpoint,) = router.explain().endpoints
         assert 1 <= len(endpoint.kernel_filters) <= 512
         assert not endpoint.exact
