@@ -118,8 +118,6 @@ def set_odd(choose: Choices) -> Set:
 _BUFFERS: Final = (constants.SO_RCVBUF, constants.SO_RCVBUF, constants.SO_SNDBUF)
 _FORCED: Final = (constants.SO_RCVBUFFORCE, constants.SO_SNDBUFFORCE)
 _BUFFER_SIZES: Final = (0, 1, 1151, 1152, 2000, 2304, 5000, 20_000, 212_992, 300_000, -1, 1 << 31)
-# No more than a served network lets a client have.
-_FORCED_SIZES: Final = _BUFFER_SIZES[:-2]
 # Not those that have transmissions stamped (1, 2, 0x100, 0x200), or stamps reported (0x10, 0x40):
 # docs/explanation/parity.md.
 _STAMPING: Final = (
@@ -149,7 +147,7 @@ def set_of_socket(choose: Choices) -> Set:
         case "buffer":
             option, value = choose.of(_BUFFERS), choose.word(*_BUFFER_SIZES)
         case "forced":
-            option, value = choose.of(_FORCED), choose.word(*_FORCED_SIZES)
+            option, value = choose.of(_FORCED), choose.word(*_BUFFER_SIZES)
         case "stamps":
             option, value = choose.of((constants.SO_RXQ_OVFL, *_STAMPS)), choose.word(0, 1, 2)
         case "stamping":

@@ -334,8 +334,9 @@ class ServedNetwork:
         self.close()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):
-            self._drop()
+        channel = getattr(self, "_channel", None)  # not there, where it could not be made
+        if channel is not None:
+            channel.close()  # the server sees it, and has no use for more
 
     def __repr__(self) -> str:
         state = " closed" if self._channel is None else ""

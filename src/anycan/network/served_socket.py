@@ -16,7 +16,7 @@ from anycan.wire.constants import (
     SOL_SOCKET,
 )
 from anycan.wire.messages import HEADER_SIZE, MessageBuffer
-from anycan.wire.options import pack_integer, unpack_integers
+from anycan.wire.options import pack_integer, unpack_integer, unpack_integers
 from anycan.wire.served import MOST_PDU
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ class ServedSocket:
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set an option; a buffer is no larger than a client's may be."""
         if level == SOL_SOCKET and option in _BUFFERS and len(value) >= 4:
-            asked = unpack_integers(value[:4])[0]
+            # As the kernel reads it: what is forced may be below 0.
+            forced = option in {SO_RCVBUFFORCE, SO_SNDBUFFORCE}
+            asked = unpack_integer(value[:4]) if forced else unpack_integers(value[:4])[0]
             value = pack_integer(min(asked, self._allowance.most(self._held) // 2))
         self._core.setsockopt(level, option, value)
         if level == SOL_SOCKET and option in {SO_RCVBUF, SO_RCVBUFFORCE}:

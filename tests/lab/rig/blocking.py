@@ -111,7 +111,7 @@ def current() -> Watch | None:
 
 
 def allow(seconds: float) -> None:
-    """Let calls of this test sleep longer: they wait for another process, whose turn may be late."""
+    """Let calls of this test sleep longer: they wait for another process, which may be late."""
     if _current is not None:
         _current.limit = seconds
 
