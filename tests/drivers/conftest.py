@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
+import termios
+import threading
+import time
 import tty
 from typing import TYPE_CHECKING
 
@@ -18,7 +23,9 @@ if TYPE_CHECKING:
     from anycan import UserNetwork
     from clock import ManualClock
 
-OPENING = b"C\rV\rN\rS6\rZ1\rO\rF\r"
+_FULL = 4095  # drivers/tty/n_tty.c: N_TTY_BUF_SIZE, less one
+HELLO = b"\r\rC\r"
+OPENING = HELLO + b"V\rN\rS6\rZ1\rO\rF\r"
 ANSWERS = b"\rV1013\rN4242\r\r\r\rF00\r"
 
 
@@ -73,20 +80,40 @@ class PlayedAdapter:
 
     async def open(self) -> None:
         """Be opened, and answer."""
-        await self.hear(OPENING)
-        self.tell(ANSWERS)
+        await self.open_with(OPENING, ANSWERS)
+
+    async def open_with(self, commands: bytes, answers: bytes) -> None:
+        """Be opened by commands, and answer them one after the other."""
+        await self.hear(HELLO)
+        self.tell(answers)
+        await self.hear(commands.removeprefix(HELLO))
 
     def hold_up(self) -> int:
         """Have the line take no more; give how many bytes wait for :meth:`hear` then."""
         end = os.open(self.path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
         count = 0
         try:
-            while True:
-                count += os.write(end, bytes(100))
-        except BlockingIOError:
-            return count
+            # The kernel passes it on in the background, which makes room, until this end is full;
+            # when it is through with that, nothing tells.
+            full = 0
+            while full < 10:
+                put = _put(end)
+                count += put
+                full = 0 if put or self._waiting() < _FULL else full + 1
+                time.sleep(0.001 * bool(full))
         finally:
             os.close(end)
+        return count
+
+    def _waiting(self) -> int:
+        return int.from_bytes(fcntl.ioctl(self._ends[0], termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _put(end: int) -> int:
+    try:
+        return os.write(end, bytes(100))
+    except BlockingIOError:
+        return 0
 
 
 @pytest.fixture
@@ -94,6 +121,9 @@ def adapter(tmp_path: Path) -> Iterator[PlayedAdapter]:
     adapter = PlayedAdapter(tmp_path / "ttyACM0")
     yield adapter
     adapter.unplug()
+    for thread in threading.enumerate():
+        if thread.name.startswith("anycan closes"):
+            thread.join(10)
 
 
 class Bench:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from anycan import CanErrorCounters, CanState, CanStatistics, ErrorClass, SlcanStatistics
@@ -59,12 +61,14 @@ def test_the_status_tells_the_state_where_nothing_else_does(controller: SlcanCon
 
 
 def test_what_is_counted(controller: SlcanController) -> None:
-    for line in (Mark.DONE, Mark.SENT, Mark.GARBAGE, TextLine("V", "1013"), TextLine("N", "1")):
+    for line in (TextLine("V", "1013"), TextLine("N", "1")):
         assert controller.take(line) == []
-    assert [str(one) for one in controller.take(Mark.REFUSED)] == ["20000004#0002000000000000"]
+    assert controller.count(Counter([Mark.DONE, Mark.SENT, Mark.GARBAGE])) == []
+    reports = controller.count(Counter({Mark.REFUSED: 3}))  # one for all
+    assert [str(one) for one in reports] == ["20000004#0002000000000000"]
     assert len(controller.take(ErrorsLine("f"))) == 1
     assert controller.adapter_statistics == SlcanStatistics(
-        acknowledged=2, refused=1, garbage=1, connections=1
+        acknowledged=2, refused=3, garbage=1, connections=1
     )
     assert controller.statistics == CanStatistics(bus_error=1)
     assert controller.texts == {"V": "1013", "N": "1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,11 +16,11 @@ def at(milliseconds: float) -> int:
     return START + round(milliseconds * MILLISECOND)
 
 
-def given_times(*frames: tuple[int | None, float]) -> list[float]:
-    """Give the times of frames, by stamps and when they were read: milliseconds, to tenths."""
+def given_times(*frames: tuple[int | None, float]) -> list[int]:
+    """Give the times of frames, by stamps and when they were read, in whole milliseconds."""
     clock = StampClock()
     return [
-        round((clock.stamp_ns(stamp, at(read)) - START) / MILLISECOND, 1) for stamp, read in frames
+        round((clock.stamp_ns(stamp, at(read)) - START) / MILLISECOND) for stamp, read in frames
     ]
 
 
@@ -47,11 +48,17 @@ def test_frames_without_a_stamp_have_the_hosts_time() -> None:
     assert given_times((None, 3), (None, 7)) == [3, 7]
 
 
-def test_an_adapter_whose_clock_is_slow_does_not_lag() -> None:
-    # 500 ppm: after ten minutes 300 ms, of which none is left.
-    frames = [(round(read * 0.9995) % 60_000, read) for read in range(0, 600_000, 1000)]
+@pytest.mark.parametrize("error", [0.0005, 0.005])  # a bad quartz, a ceramic resonator
+def test_an_adapter_whose_clock_is_slow_does_not_lag(error: float) -> None:
+    # After ten minutes that is 300 ms or 3 s, of which none is left.
+    frames = [(round(read * (1 - error)) % 60_000, read) for read in range(0, 600_000, 1000)]
     times = given_times(*frames)
     assert all(-2 < time - read <= 0 for time, (_, read) in zip(times, frames, strict=True))
+
+
+def test_stamps_that_stand_still_are_none() -> None:
+    assert given_times(*[(7, read) for read in range(0, 2000, 200)]) == list(range(0, 2000, 200))
+    assert given_times((7, 0), (7, 200), (7, 400), (20, 420), (30, 440)) == [0, 200, 400, 420, 430]
 
 
 def test_a_host_clock_that_is_set_takes_the_stamps_along() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from anycan.network.allowance import (
     Allowance,
+    Operations,
     ServerLimits,
     check_binding,
-    check_operations,
     check_sending,
     opcode_of,
 )
@@ -25,6 +25,8 @@ from anycan.wire.isotp import IsotpFlag
 from anycan.wire.messages import pack_address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anycan import UserNetwork
 
 
@@ -65,22 +67,119 @@ def test_an_opcode() -> None:
     assert opcode_of(b"") == 0
 
 
-def test_operations_beyond_the_limit(manager: BcmSocketCore) -> None:
-    manager.send(head(BcmOpcode.RX_SETUP, 0x100, BcmFlag.RX_FILTER_ID), None, 0)
-    assert manager.operation_identifiers() == [0x100]
-    check_operations(manager, head(BcmOpcode.RX_SETUP, 0x100), 0)  # that one is changed
-    check_operations(manager, head(BcmOpcode.RX_DELETE, 0x200), 0)
-    check_operations(manager, head(BcmOpcode.RX_SETUP, 0x200), 1)
-    check_operations(manager, b"", 0)  # the broadcast manager says what is wrong with it
-    for opcode in (BcmOpcode.RX_SETUP, BcmOpcode.TX_SETUP):
-        with pytest.raises(OSError, match="as many operations as it may have") as raised:
-            check_operations(manager, head(opcode, 0x200), 0)
-        assert raised.value.errno == errno.ENOMEM
+class Manager:
+    """A broadcast manager that takes what it is given."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.operations = Operations(allowance)
+        self.asked = 0
+        self.taken = 0
+        self.refusal: OSError | None = None
+
+    def send(self, payload: bytes, index: int = 1, room: int = 100) -> None:
+        def take() -> None:
+            if self.refusal is not None:
+                raise self.refusal
+            self.taken += 1
+
+        def ask() -> int:
+            self.asked += 1
+            return room
+
+        self.operations.send(take, payload, index, ask)
 
 
-def test_only_the_broadcast_manager_has_operations(network: UserNetwork) -> None:
-    raw = RawSocketCore(network._stack, lambda: None)
-    check_operations(raw, head(BcmOpcode.TX_SETUP), 0)
+@pytest.fixture
+def allowance() -> Iterator[Allowance]:
+    allowance = Allowance(ServerLimits(operations=2))
+    yield allowance
+    assert (allowance.operations, allowance.operation_bytes) == (0, 0)
+
+
+@pytest.fixture
+def taker(allowance: Allowance) -> Iterator[Manager]:
+    taker = Manager(allowance)
+    yield taker
+    taker.operations.close()
+    taker.operations.close()
+
+
+def test_operations_beyond_the_limit(taker: Manager) -> None:
+    taker.send(head(BcmOpcode.RX_SETUP, 0x100))
+    assert taker.asked == 1
+    taker.send(head(BcmOpcode.RX_SETUP, 0x100), room=0)  # that one is changed
+    taker.send(head(BcmOpcode.RX_DELETE, 0x200), room=0)
+    taker.send(b"", room=0)  # the broadcast manager says what is wrong with it
+    taker.send(head(BcmOpcode.TX_SETUP) + b"odd", room=0)
+    taker.send(head(BcmOpcode.RX_READ, 0x300), room=0)
+    assert (taker.asked, taker.taken, len(taker.operations)) == (1, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "index"),
+    [
+        (head(BcmOpcode.RX_SETUP, 0x101), 1),
+        (head(BcmOpcode.TX_SETUP, 0x100), 1),
+        (head(BcmOpcode.RX_SETUP, 0x100), 2),
+        (head(BcmOpcode.RX_SETUP, 0x100, BcmFlag.CAN_FD_FRAME), 1),
+    ],
+)
+def test_another_operation_is_one_too_many(taker: Manager, message: bytes, index: int) -> None:
+    """As the broadcast manager tells them apart: by more than the identifier."""
+    taker.send(head(BcmOpcode.RX_SETUP, 0x100))
+    with pytest.raises(OSError, match="as many operations as it may have") as raised:
+        taker.send(message, index, room=0)
+    assert raised.value.errno == errno.ENOMEM
+    assert taker.taken == 1
+
+
+def test_operations_of_all_clients_of_a_user(allowance: Allowance, taker: Manager) -> None:
+    other = Manager(allowance)
+    for identifier in range(4):
+        taker.send(head(BcmOpcode.RX_SETUP, identifier))
+        other.send(head(BcmOpcode.TX_SETUP, identifier))
+    assert allowance.operations == 8
+    with pytest.raises(OSError, match="clients may have 8 operations together") as raised:
+        taker.send(head(BcmOpcode.RX_SETUP, 4))
+    assert raised.value.errno == errno.ENOMEM
+    other.send(head(BcmOpcode.TX_DELETE, 3))
+    other.send(head(BcmOpcode.TX_DELETE, 3))  # which a real one would refuse
+    taker.send(head(BcmOpcode.RX_SETUP, 4))
+    other.operations.close()
+    assert (allowance.operations, len(taker.operations)) == (5, 5)
+
+
+def test_memory_for_operations(
+    allowance: Allowance, taker: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anycan.network.allowance._OPERATION_BYTES", 50_000)
+    many = head(BcmOpcode.TX_SETUP, frames=256) + bytes(16 * 256)
+    few = head(BcmOpcode.TX_SETUP, frames=100) + bytes(16 * 256)
+    assert allowance.operation_bytes == 0
+    taker.send(many)
+    assert 256 * 16 < allowance.operation_bytes <= 50_000
+    with pytest.raises(OSError, match="may take 50000 bytes of memory together") as raised:
+        taker.send(head(BcmOpcode.TX_SETUP, 0x200, frames=256) + bytes(16 * 256))
+    assert raised.value.errno == errno.ENOMEM
+    taker.send(few)
+    assert 100 * 16 < allowance.operation_bytes < 25_000
+    taker.send(head(BcmOpcode.TX_SETUP, 0x200, frames=0xFFFFFFFF))  # it says so, and has none
+
+
+def test_what_the_broadcast_manager_refuses_counts_for_nothing(
+    allowance: Allowance, taker: Manager
+) -> None:
+    taker.send(head(BcmOpcode.RX_SETUP, 0x100))
+    had = allowance.operation_bytes
+    taker.refusal = OSError(errno.EINVAL, "EINVAL")
+    for message in (
+        head(BcmOpcode.RX_SETUP, 0x200),
+        head(BcmOpcode.RX_SETUP, 0x100, frames=9) + bytes(16 * 9),
+        head(BcmOpcode.RX_DELETE, 0x100),
+    ):
+        with pytest.raises(OSError, match="EINVAL"):
+            taker.send(message)
+    assert (allowance.operations, allowance.operation_bytes) == (1, had)
 
 
 @pytest.mark.parametrize(

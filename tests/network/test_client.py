@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import threading
@@ -25,6 +26,7 @@ from anycan import (
 from anycan.network import client as client_module
 from anycan.network.channel import Channel
 from anycan.network.client import _no_connection
+from anycan.network.status import unpack_status
 from anycan.wire.constants import CAN_RAW
 from anycan.wire.netlink import AF_NETLINK
 from anycan.wire.served import (
@@ -416,24 +418,49 @@ def test_who_forgets_to_close_it_leaves_nothing_open(server: ServerThread) -> No
         eventually(partial(sockets_of_clients, other), [0])
 
 
-def test_a_forked_process_has_a_connection_of_its_own(
-    network: ServedNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forked_process_has_a_connection_of_its_own(network: ServedNetwork) -> None:
     _, descriptor, session = network.open_socket(CAN_RAW)
     os.close(descriptor or -1)
-    monkeypatch.setattr(os, "getpid", lambda: -1)
+    network.forked()
     with pytest.raises(NetworkUnavailableError, match="is lost"):
         network.ask(INDEX, session)
     assert network.interface_index("vcan0") == 1
 
 
-def test_a_forked_process_that_closes_it_wakes_nobody_in_the_other(
-    network: ServedNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forked_process_that_closes_it_wakes_nobody_in_the_other(network: ServedNetwork) -> None:
     """Both hold the same sockets, and to shut one down would do so for both."""
     assert network._channel is not None
     with open_polled(network) as polled, network._channel.socket.dup():
-        monkeypatch.setattr(os, "getpid", lambda: -1)
+        network.forked()
         network.close()
         assert not network.is_open
         assert not is_woken(polled)
+
+
+def test_a_fork_while_another_thread_asks(network: ServedNetwork) -> None:
+    with network._turn():  # another thread's, which the child does not have
+        child = os.fork()
+        if not child:  # pragma: no cover - in another process
+            signal.alarm(5)
+            index = network.interface_index("vcan0")
+            os._exit(0 if index == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_call_within_a_call_does_not_take_its_answer(network: ServedNetwork) -> None:
+    """A signal's handler asks, and the garbage collector closes an endpoint, at any moment."""
+    answer, descriptor, session = network.open_socket(CAN_RAW)
+    os.close(descriptor or -1)
+    with network._turn():
+        with pytest.raises(NetworkUnavailableError, match="handler of a signal"):
+            network.ask(INDEX)
+        network.ask(Request(Operation.CLOSE, answer.value), session)
+        assert sockets_of_clients_within(network) == [1]
+    eventually(partial(sockets_of_clients, network), [0])
+    assert network.interface_index("vcan0") == 1
+
+
+def sockets_of_clients_within(network: ServedNetwork) -> list[int]:
+    """Give how many sockets each client has, from within a call."""
+    answer, _ = network._exchange(Request(Operation.STATUS))
+    return [len(client.sockets) for client in unpack_status(answer.payload).clients]

@@ -63,7 +63,8 @@ class Links:
         exchange = Exchange(5)
         links: list[Link] = []
         while exchange.acknowledgement is None:
-            answer = self.server.handle(request.pack(5), skip=len(links), writable=writable)
+            last = links[-1].index if links else 0
+            answer = self.server.handle(request.pack(5), after=last, writable=writable)
             links += [Link.unpack(message.payload) for message in exchange.feed(answer)]
         return links, exchange.acknowledgement
 
@@ -123,6 +124,22 @@ def test_a_dump_comes_in_parts(network: UserNetwork) -> None:
     assert unpack_messages(first)[-1].type == RTM_NEWLINK
     found, _ = links.ask(dump_links())
     assert [link.name for link in found] == links.names()
+
+
+def test_links_come_and_go_between_two_parts_of_a_dump(network: UserNetwork) -> None:
+    """What is there from the beginning to the end is told, and told once."""
+    links = Links(network)
+    for number in range(300):
+        network.add_vcan(f"vcan{number}")
+    first = unpack_messages(links.server.handle(dump_links().pack(5)))
+    told = [Link.unpack(message.payload) for message in first]
+    for link in told[:3]:
+        network.remove(link.name or "")
+    network.add_vcan("late")
+    rest = links.server.handle(dump_links().pack(5), after=told[-1].index)
+    *messages, _ = unpack_messages(rest)
+    told += [Link.unpack(message.payload) for message in messages]
+    assert [link.name for link in told[3:]] == links.names()
 
 
 def test_counters_and_a_peer(links: Links, network: UserNetwork) -> None:
@@ -332,13 +349,13 @@ messages = st.builds(
 
 @settings(max_examples=40)
 @given(st.lists(messages | st.binary(max_size=60), max_size=20), st.integers(0, 0xFFFFFFFF))
-def test_any_request_is_answered(requests: list[bytes], skip: int) -> None:
+def test_any_request_is_answered(requests: list[bytes], after: int) -> None:
     with UserNetwork() as network:
         network.add_vcan("vcan0")
         network.add_can("can0", bitrate=500_000)
         server = LinkServer(network, MOST)
         for request in requests:
-            assert unpack_messages(server.handle(request, skip=skip))
+            assert unpack_messages(server.handle(request, after=after))
 
 
 # Being told

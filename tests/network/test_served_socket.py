@@ -63,7 +63,7 @@ def open_one(network: UserNetwork, allowance: Allowance) -> Iterator[Callable[..
     yield open_served
     for one in opened:
         one.close()
-    assert allowance.buffers == 0
+    assert allowance.buffers == allowance.operations == allowance.operation_bytes == 0
 
 
 @pytest.fixture
@@ -74,6 +74,11 @@ def send(network: UserNetwork) -> Callable[..., int]:
         return one.send(list(payloads), None, network._now_ns, lambda: room)
 
     return send
+
+
+@pytest.fixture(autouse=True)
+def _no_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_socket, "thread_time", lambda: 0.0)
 
 
 def polls(one: ServedSocket) -> str:
@@ -161,6 +166,79 @@ def test_one_request_does_not_take_for_ever(
 ) -> None:
     one = open_one()
     assert send(one, *[FRAME] * 5000) == served_socket._SENT
+
+
+class Clock:
+    """Time that goes on by itself whenever it is asked for."""
+
+    def __init__(self, step: float) -> None:
+        self.now = 0.0
+        self.step = step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize("protocol", [CAN_RAW, CAN_BCM, CAN_ISOTP])
+@pytest.mark.parametrize(("step", "most"), [(0.0015, 6), (0.003, 2), (1, 2)])
+def test_what_takes_long_is_done_in_parts(
+    open_one: Callable[..., ServedSocket],
+    network: UserNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: int,
+    step: float,
+    most: int,
+) -> None:
+    """As where others have filters by the thousand."""
+    if protocol == CAN_ISOTP:
+        one = open_one(CAN_ISOTP, None)
+        one.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, struct.pack("=II4B", 0, 0, 0, 0, 0, 0))
+        one.bind(struct.pack("=HxxiII8x", 29, network.interface_index("flexible"), 0x7E8, 0x7E0))
+    else:
+        one = open_one(protocol)
+    heard = open_one()
+    what = [struct.pack("=IB3x8x", number, 8) for number in range(200)]
+    if protocol != CAN_RAW:
+        what = [setup(number) if protocol == CAN_BCM else b"pdu" for number in range(200)]
+    monkeypatch.setattr(served_socket, "thread_time", Clock(step))
+    rest = list(what)
+    while rest:
+        count = one.send(list(rest), None, network._now_ns, lambda: 1000)
+        assert 1 <= count <= most
+        del rest[:count]
+    assert heard.status()["queued"] == (0 if protocol == CAN_BCM else 200)
+    assert one.operations == (200 if protocol == CAN_BCM else 0)
+    if protocol == CAN_RAW:
+        buffer = MessageBuffer(128, 16)
+        heard._core.receive(buffer)
+        assert [message for message, _, _, _ in buffer.received(128)] == what[:128]
+
+
+def test_the_room_for_operations_is_asked_for_where_there_is_a_new_one(
+    open_one: Callable[..., ServedSocket], network: UserNetwork
+) -> None:
+    """Whoever asks goes through all sockets of a client."""
+    one = open_one(CAN_BCM)
+    room = iter([9, 8])
+    for _ in range(2):
+        assert one.send([setup(1), setup(2)], None, network._now_ns, partial(next, room)) == 2
+    assert next(room, None) is None
+
+
+def test_operations_on_all_interfaces_are_as_many_as_their_addresses(
+    open_one: Callable[..., ServedSocket], network: UserNetwork
+) -> None:
+    one = open_one(CAN_BCM, None)
+    one.connect(pack_address(0))
+    for index in (1, 2, 1):
+        assert one.send([setup(1)], pack_address(index), network._now_ns, lambda: 9) == 1
+    assert one.operations == 2
+    with pytest.raises(OSError, match="EINVAL"):
+        one.send([setup(1)], b"abc", network._now_ns, lambda: 9)
+    with pytest.raises(OSError, match="as many operations"):
+        one.send([setup(1)], None, network._now_ns, lambda: 0)
+    assert one.operations == 2
 
 
 def test_what_is_refused_is_told_by_the_next_call(

@@ -86,6 +86,40 @@ def test_one_is_there_that_lets_nobody_in_at_the_moment(tmp_path: Path) -> None:
             attempt(path)
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_another_program_listens_there(tmp_path: Path, kind: int) -> None:
+    path = str(tmp_path / "network")
+    with socket.socket(socket.AF_UNIX, kind) as other:
+        other.bind(path)
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        with pytest.raises(NetworkUnavailableError, match="another program listens there"):
+            attempt(path)
+        assert Path(path).is_socket()
+
+
+def test_it_cannot_be_told_whether_one_is_served_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "network"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+
+    class Refused(socket.socket):
+        number = errno.EACCES
+
+        def connect(self, _: object) -> None:
+            raise OSError(self.number, os.strerror(self.number))
+
+    monkeypatch.setattr(socket, "socket", Refused)
+    with pytest.raises(CanPermissionError, match="may not see whether one is served"):
+        attempt(str(path))
+    monkeypatch.setattr(Refused, "number", errno.ENFILE)
+    with pytest.raises(NetworkUnavailableError, match="Too many open files in system"):
+        attempt(str(path))
+    assert path.is_socket()
+
+
 def test_the_path_is_too_long(tmp_path: Path) -> None:
     path = str(tmp_path / (200 * "x"))
     with pytest.raises(NetworkUnavailableError, match="too long"):

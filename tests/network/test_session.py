@@ -209,6 +209,8 @@ def test_so_many_operations(client: Client) -> None:
     assert client.fails(Operation.SEND, other, setup(3)) == "ENOMEM"
     client.ask(Operation.CLOSE, one)
     assert client.ask(Operation.SEND, other, setup(3)) == Answer(0, 1)
+    client.session.close()
+    assert (client.allowance.operations, client.allowance.operation_bytes) == (0, 0)
 
 
 def test_interfaces(client: Client) -> None:
@@ -345,4 +347,5 @@ def test_whatever_a_client_asks_for_nothing_but_an_answer_or_its_end(
             assert Answer.unpack(answer.pack()) == answer
             assert len(answer.pack()) <= 1 << 17
         client.session.close()
-        assert client.allowance.buffers == 0
+        left = client.allowance
+        assert (left.buffers, left.operations, left.operation_bytes) == (0, 0, 0)

@@ -15,7 +15,7 @@ import anycan
 from anycan import CanOSError, NetworkUnavailableError, ProtocolUnavailableError, ServedNetwork
 from anycan.sockets.networks import open_descriptor
 from anycan.sockets.served import ServedDescriptor
-from anycan.wire.constants import CAN_RAW, SO_RCVBUF, SOL_CAN_RAW, SOL_SOCKET
+from anycan.wire.constants import CAN_RAW, SO_ERROR, SO_RCVBUF, SOL_CAN_RAW, SOL_SOCKET
 from anycan.wire.messages import MessageBuffer, pack_address
 from rig.served import serving
 
@@ -194,10 +194,37 @@ def test_it_cannot_be_bound_while_the_server_is_gone(
         lambda: one.bind(pack_address(1)),
         lambda: one.connect(pack_address(1)),
         lambda: one.getsockopt(SOL_SOCKET, SO_RCVBUF, 4),
-        lambda: one.setsockopt(SOL_SOCKET, SO_RCVBUF, bytes(4)),
         lambda: one.bind(pack_address(1)),
     ]
-    assert [failure(call) for call in calls] == ["ENODEV"] * 6
+    assert [failure(call) for call in calls] == ["ENODEV"] * 5
+
+
+def test_an_option_that_is_set_while_the_server_is_gone_holds_when_it_is_back(
+    server: ServerThread, open_one: Callable[[], ServedDescriptor]
+) -> None:
+    one = open_one()
+    server.stop()
+    assert failure(lambda: received(one)) == "ENODEV"
+    one.setsockopt(SOL_SOCKET, SO_RCVBUF, struct.pack("=i", 20_000))
+    server.start()
+    one.bind(pack_address(1))
+    assert one.getsockopt(SOL_SOCKET, SO_RCVBUF, 4) == struct.pack("=i", 40_000)
+
+
+def test_the_loss_is_a_pending_error_which_is_asked_for_once(
+    server: ServerThread, open_one: Callable[[], ServedDescriptor]
+) -> None:
+    one = open_one()
+    server.stop()
+    assert "r" in polls(one)
+    # It asks nobody: there may be a server again, on which this would be another socket.
+    numbers = [struct.unpack("=i", one.getsockopt(SOL_SOCKET, SO_ERROR, 4))[0] for _ in range(3)]
+    assert numbers == [errno.ENODEV, 0, 0]
+    assert failure(lambda: received(one)) == "EAGAIN"
+
+
+def test_what_is_executed_does_not_inherit_it(open_one: Callable[[], ServedDescriptor]) -> None:
+    assert not os.get_inheritable(open_one().fileno())
 
 
 def test_bound_again_it_is_what_it_was(

@@ -21,6 +21,7 @@ from anycan import (
 from anycan.network import server as server_module
 from anycan.network.server import Peer
 from anycan.sockets.served_links import ServedLinkEvents, ServedNetlink
+from anycan.wire.netlink import NetlinkMessage
 from anycan.wire.netlink_link import RTM_DELLINK, RTM_NEWLINK, Link
 from anycan.wire.netlink_requests import (
     create_vcan,
@@ -106,9 +107,31 @@ def test_who_may_only_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             ServedNetlink(network).request(set_down(1))
 
 
+def test_a_dump_goes_on_behind_the_last_link_that_was_told(
+    server: ServerThread, network: ServedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        server.call(server.network.add_vcan, f"vcan{number + 1}")
+    server.call(server.network.remove, "vcan7")
+    asked: list[int] = []
+    demand = network.demand_links
+
+    def ask(request: bytes, after: int) -> bytes:
+        if after:
+            server.call(server.network.remove, f"vcan{len(asked)}")  # one that has been told
+        asked.append(after)
+        return demand(request, after)
+
+    monkeypatch.setattr(network, "demand_links", ask)
+    found = [Link.unpack(one.payload).index for one in ServedNetlink(network).request(dump_links())]
+    assert found == [index for index in range(1, 302) if index != 8]
+    assert len(asked) > 1
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
+        (NetlinkMessage(RTM_NEWLINK, 0, Link(1).pack(), 1).pack(), "it has no end"),
         (b"", "it has no end"),
         (b"odd", "odd"),
     ],

@@ -19,6 +19,8 @@ from anycan.wire.frames import encode_frame
 from anycan.wire.netlink_can import CanState
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from anycan.drivers.slcan_controller import SlcanStatistics
     from anycan.drivers.slcan_protocol import ErrorsLine, Mark, StateLine, StatusLine, TextLine
     from anycan.frame import ErrorFrame
@@ -107,7 +109,9 @@ class SlcanAdapter(NetworkDevice):
         self._with_stamps = timestamps
         self._reconnects = reconnect
         self._controller = SlcanController()
+        self._condition = self._controller.condition  # as it was told of
         self._connection: SlcanConnection | None = None
+        self._is_missed = False  # it was gone when the link went down
         self._pause = _FIRST_PAUSE
 
     @property
@@ -151,13 +155,25 @@ class SlcanAdapter(NetworkDevice):
         """Open the adapter.
 
         Raises:
-            OSError: It has no bit rate (EINVAL), or the serial line cannot be opened.
+            OSError: It has no bit rate (EINVAL), or the serial line cannot be opened, unless it
+                was gone already when the link went down: it is looked for then.
             RuntimeError: No event loop runs.
         """
         self._settings.check_start()
         self._clock.attend()
         self._pause = _FIRST_PAUSE
-        self._connect()
+        is_missed, self._is_missed = self._is_missed, False
+        try:
+            self._connect()
+        except OSError as error:
+            if not (is_missed and self._reconnects and error.errno == errno.ENOENT):
+                raise
+            # As when it was set down: to be configured does not end the looking for it.
+            self._look.start(self._clock.now() + self._pause)
+            self._controller.stop()
+            self._condition = self._controller.condition
+            self._set_carrier(on=False)
+            return
         self._set_carrier(on=True)
 
     def stop(self) -> None:
@@ -165,9 +181,11 @@ class SlcanAdapter(NetworkDevice):
         self._look.cancel()
         self._restarter.cancel()
         connection, self._connection = self._connection, None
+        self._is_missed = connection is None
         if connection is not None:
             connection.close()
         self._controller.stop()
+        self._condition = self._controller.condition
 
     def transmit(self, payload: bytes) -> TransmitResult:
         """Take a frame to the adapter."""
@@ -197,6 +215,7 @@ class SlcanAdapter(NetworkDevice):
             stamps=self._with_stamps,
         )
         self._controller.start()
+        self._condition = self._controller.condition
 
     def _look_for_it(self, _due: int, now: int) -> int | None:
         self._pause = min(2 * self._pause, _LAST_PAUSE)
@@ -262,6 +281,7 @@ class SlcanAdapter(NetworkDevice):
             connection.line_lost(error)
             return
         self._tell(self._controller.restart())
+        self._condition = self._controller.condition
         self._interface.changed()
 
     # What the adapter tells
@@ -299,16 +319,33 @@ class SlcanAdapter(NetworkDevice):
 
     def _set_carrier_after_state(self, *, on: bool) -> None:
         """Tell of a carrier; a state that changed with it would be told in its place."""
+        self._condition = self._controller.condition
         self._interface.changed()
         self._interface.set_carrier(on=on)
 
-    def told(self, line: StateLine | StatusLine | ErrorsLine | TextLine | Mark) -> None:
+    def told(self, line: StateLine | StatusLine | ErrorsLine | TextLine) -> None:
         """Take what the adapter tells."""
-        before = self._controller.condition
         for report in self._controller.take(line):
             self._tell(report)
-        if self._controller.condition != before:
+
+    def marked(self, marks: Counter[Mark]) -> None:
+        """Take what the adapter says of frames, and tell of what has come before."""
+        reports = self._controller.count(marks)
+        if self._connection is None:
+            return
+        for report in reports:
+            self._tell(report)
+        if self._controller.condition != self._condition:
+            self._condition = self._controller.condition
             self._interface.changed()
+
+    def reopened(self) -> None:
+        """Tell of an adapter that was reset."""
+        _LOGGER.warning(
+            "%s: %s had closed its channel (has it been reset?), and is opened anew",
+            self._interface.name,
+            self._path,
+        )
 
     def _tell(self, report: ErrorFrame) -> None:
         """Hand a report on, with the carrier that goes with it."""

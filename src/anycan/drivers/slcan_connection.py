@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from anycan.drivers.serial_line import SerialLine
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 _BEAT: Final = 1_000_000_000
 _TRIES: Final = 3
-# The first carriage return ends what may stand in the adapter of a line that was broken off.
+# How long an answer is waited for; of an adapter that has not answered anything, it is none.
+_PATIENCE: Final = 200_000_000
+_SILENT_PATIENCE: Final = 50_000_000
+_SILENT: Final = 2  # so many commands without an answer
+# The first carriage returns end what may stand in the adapter of a line that was broken off.
+_HELLO: Final = b"\r\rC"
 _FAREWELL: Final = b"\rC\r"
 
 
@@ -46,8 +51,16 @@ class Host(Protocol):
         """Take note that the oldest frame that waited will not be written."""
         ...
 
-    def told(self, line: StateLine | StatusLine | ErrorsLine | TextLine | Mark) -> None:
-        """Take what the adapter tells of a frame (a mark), of itself and of the bus."""
+    def told(self, line: StateLine | StatusLine | ErrorsLine | TextLine) -> None:
+        """Take what the adapter tells of itself and of the bus."""
+        ...
+
+    def marked(self, marks: Counter[Mark]) -> None:
+        """Take note of how many marks of each kind have come in one piece; the piece ends."""
+        ...
+
+    def reopened(self) -> None:
+        """Take note that the adapter had closed its channel, and is being opened anew."""
         ...
 
     def steady(self) -> None:
@@ -60,10 +73,13 @@ class Host(Protocol):
 
 
 class SlcanConnection:
-    """An adapter that is open. It is so as soon as the commands are written.
+    """An adapter that is open, or about to be.
 
-    Adapters answer in order, or do not answer. So an answer belongs to the oldest of the commands
-    that wait for one, and to a frame when none does; a second after they were written, none does.
+    Adapters answer in order, or late, or not at all. So one command is written at a time, the next
+    one when it is answered, or has not been for a while; frames wait until all commands are
+    through. An adapter that has answered nothing is opened a few times more, as it may just have
+    begun to run (some do so when their line is opened). One that refuses to tell its status, which
+    it has told before, has been reset, and is opened again.
 
     Args:
         path: The serial line.
@@ -96,13 +112,28 @@ class SlcanConnection:
         self._with_stamps = stamps
         self._stamps = StampClock()
         self._lines = LineSplitter()
-        self._waiting: deque[bool] = deque()  # what is not written yet: whether it is a frame
+        # What has been given to the line and not been told of: whether it is a frame. So many of
+        # them, the oldest, have been written.
+        self._waiting: deque[bool] = deque()
+        self._written = 0
+        self._is_telling = False
+        self._held: list[bytes] = []  # frames that wait for the opening
         self._frames = 0
-        self._awaited: deque[bytes] = deque()
-        self._has_status = False
+        self._position = -1  # of the command that waits for its answer
+        self._is_ready = False
         self._unanswered = 0
+        self._has_answered = False
+        self._done: set[bytes] = set()  # the commands that it says to have carried out
+        self._is_doubtful = False  # it may not be open
+        self._tries = _TRIES
+        self._has_status = False
+        self._is_asked = False
+        self._refused_since = 0  # it was asked
+        self._has_sent = False
+        self._marks: Counter[Mark] = Counter()
         self._is_open = True
         self._beat = timers.timer(self._on_beat)
+        self._patience = timers.timer(self._on_patience)
         self._line = SerialLine(path, speed, self)
         try:
             self.begin()
@@ -116,11 +147,45 @@ class SlcanConnection:
         Raises:
             OSError: The line is gone.
         """
-        self._awaited.clear()
-        self._awaited.extend(self._commands)
-        self._unanswered = 1
-        self._write(b"".join(command + b"\r" for command in self._commands), is_frame=False)
+        self._tries = _TRIES
+        self._begin()
+
+    def _begin(self) -> None:
+        self._is_ready = self._has_status = self._is_asked = False
+        self._has_sent = self._has_answered = self._is_doubtful = False
+        self._refused_since = 0
+        self._done.clear()
+        self._position = -1
         self._beat.start(self._clock.now() + _BEAT)
+        if self._has_commands_waiting:  # the line takes no more: it begins when that is written
+            self._patience.start(self._clock.now() + _PATIENCE)
+        else:
+            self._advance()
+
+    @property
+    def _has_commands_waiting(self) -> bool:
+        return len(self._waiting) > self._frames - len(self._held)
+
+    def _advance(self) -> None:
+        """Write the next command, or let frames pass when there is none."""
+        self._position += 1
+        if self._position == len(self._commands):
+            self._release()
+            return
+        self._write(self._commands[self._position] + b"\r", is_frame=False)
+        is_silent = self._unanswered >= _SILENT and not self._has_answered
+        self._patience.start(self._clock.now() + (_SILENT_PATIENCE if is_silent else _PATIENCE))
+
+    def _release(self) -> None:
+        """Let frames pass."""
+        self._patience.cancel()
+        self._is_ready = True
+        held, self._held = self._held, []
+        for data in held:
+            self._has_sent = True
+            self._waiting.append(True)
+            self._written += self._line.write(data)
+        self.line_written(0)
 
     @property
     def frames_waiting(self) -> int:
@@ -136,25 +201,48 @@ class SlcanConnection:
         Raises:
             OSError: The line is gone.
         """
-        return self._write(encode_frame_line(payload), is_frame=True)
+        line = encode_frame_line(payload)
+        if not self._is_ready:
+            self._held.append(line)
+            self._frames += 1
+            return False
+        self._has_sent = True
+        return self._write(line, is_frame=True)
 
     def close(self) -> None:
-        """Close the adapter's channel, and the line. What waits is told to be lost."""
-        self._end(_FAREWELL)
+        """Close the adapter's channel, and the line. What waits is told to be lost.
+
+        Frames that wait for the opening alone go out, with what is left of it.
+        """
+        if self._waiting or not self._held:
+            self._end(_FAREWELL)
+            return
+        held, self._held = self._held, []
+        commands = self._commands[self._position + 1 :]
+        last = b"".join([command + b"\r" for command in commands] + held) + _FAREWELL
+        self._frames -= len(held)
+        self._end(last)
+        for _ in held:
+            self._host.frame_sent()
 
     def _write(self, data: bytes, *, is_frame: bool) -> bool:
-        if self._line.write(data):
+        is_written = self._line.write(data)
+        if is_written and not self._waiting:
             return True
+        # Also what is written while others, before it, are still being told of.
         self._waiting.append(is_frame)
         self._frames += is_frame
+        self._written += is_written
         return False
 
     def _end(self, last: bytes = b"") -> None:
         self._is_open = False
         self._beat.discard()
+        self._patience.discard()
         self._line.close(last)
         lost, self._frames = self._frames, 0
         self._waiting.clear()
+        self._held.clear()
         for _ in range(lost):
             self._host.frame_lost()
 
@@ -169,80 +257,154 @@ class SlcanConnection:
         now_ns = self._clock.stamp_ns()
         for line in self._lines.feed(data):
             if isinstance(line, FrameLine):
+                self._has_answered = True
                 milliseconds = line.milliseconds if self._with_stamps else None
                 stamp_ns = self._stamps.stamp_ns(milliseconds, now_ns)
                 self._host.frame_received(line.payload, stamp_ns)
             else:
                 self._take(line)
             if not self._is_open:  # by what came, or by who was told of it
-                return
+                break
+        self._tell_marks()
+
+    def _tell_marks(self) -> None:
+        marks, self._marks = self._marks, Counter()
+        self._host.marked(marks)
 
     def line_written(self, count: int) -> None:
         """Tell of the frames among what has been written."""
-        for _ in range(count):
-            if not self._waiting:  # closed by who was told
-                return
-            if self._waiting.popleft():
-                self._frames -= 1
-                self._host.frame_sent()
+        self._written += count
+        if self._is_telling:  # who was told has sent more
+            return
+        self._is_telling = True
+        try:
+            while self._written and self._waiting:  # else closed by who was told
+                self._written -= 1
+                if self._waiting.popleft():
+                    self._frames -= 1
+                    self._host.frame_sent()
+        finally:
+            self._is_telling = False
 
     def line_lost(self, error: OSError) -> None:
         """End: the adapter has been unplugged."""
-        self._break_off(error.strerror or str(error))
+        if self._is_open:
+            self._break_off(error.strerror or str(error))
 
     def _take(self, line: Line) -> None:
-        match line:
-            case Mark.DONE if self._awaited:
-                self._awaited.popleft()
-            case Mark.REFUSED if self._awaited:
-                self._on_refused(self._awaited.popleft())
-            case Mark.REFUSED if self._unanswered and not self._has_status:
-                self._on_refused(b"F")
-            case StatusLine():
-                self._answered(b"F")
-                self._has_status = True
-                self._unanswered = 0
-                self._host.told(line)
-            case TextLine(command=command):
-                self._answered(command.encode())
-                self._host.told(line)
-            case StateLine() | ErrorsLine() | Mark():
-                self._host.told(line)
+        if isinstance(line, Mark):
+            if line is not Mark.GARBAGE:
+                self._has_answered = True
+            if self._is_ready:
+                self._take_mark(line)
+            else:
+                self._take_answer(line)
+            return
+        if isinstance(line, FrameLine):
+            return
+        self._has_answered = True
+        if isinstance(line, StatusLine):
+            self._has_status = True
+            self._is_asked = False
+            self._marks[Mark.REFUSED] += self._refused_since  # so those were frames
+            self._refused_since = 0
+        self._host.told(line)
+        if isinstance(line, StatusLine | TextLine) and not self._is_ready:
+            self._take_answer(line)
 
-    def _answered(self, command: bytes) -> None:
-        """Take note of an answer that says what it answers: those before it will have none."""
-        if command in self._awaited:
-            while self._awaited.popleft() != command:
-                pass
-
-    def _on_refused(self, command: bytes) -> None:
-        if command == b"F":
-            self._unanswered = _TRIES
-        elif command[:1] in {b"S", b"O", b"L"}:
+    def _take_answer(self, line: StatusLine | TextLine | Mark) -> None:
+        """Take what may be the answer to the command that waits for one."""
+        command = b"" if self._position < 0 else self._commands[self._position]
+        if not _answers(line, command):
+            if isinstance(line, Mark) and line in {Mark.GARBAGE, Mark.SENT}:
+                self._marks[line] += 1
+            return
+        is_refusal = line is Mark.REFUSED
+        self._unanswered = 0
+        if is_refusal and command[:1] in {b"S", b"O", b"L"}:
             # At a wrong bit rate it would disturb the bus.
             self._break_off(f"it has refused the command {command.decode()}", _FAREWELL)
+            return
+        if line is Mark.DONE:
+            self._done.add(command[:1])
+        elif is_refusal and command == b"F":
+            # It has no status, or is not open: it began to run when some commands had gone by.
+            self._is_doubtful = not {self._commands[3][:1], self._commands[-2][:1]} <= self._done
+        self._go_on()
 
-    # Each second
+    def _go_on(self) -> None:
+        try:
+            self._advance()
+        except OSError as error:
+            self.line_lost(error)
+
+    def _take_mark(self, mark: Mark) -> None:
+        """Take what the adapter says of a frame."""
+        if mark is Mark.REFUSED and self._is_asked:
+            # Where the status follows, it was a frame that was refused, and else the question.
+            self._refused_since += 1
+        elif mark is Mark.REFUSED and not self._has_sent:
+            self._is_doubtful = True  # a command has been refused, which is told late
+        else:
+            self._marks[mark] += 1
+
+    # As time passes
+
+    def _on_patience(self, _due: int, now: int) -> int | None:
+        if self._has_commands_waiting:
+            return now + _PATIENCE
+        self._unanswered += 1
+        self._go_on()
+        return None
 
     def _on_beat(self, _due: int, now: int) -> int | None:
-        self._awaited.clear()
         self._host.steady()
-        if not self._has_status and self._unanswered >= _TRIES:
-            return None  # it has no status to tell
-        if not self._waiting:
-            self._unanswered += 1
-            try:
-                self._write(b"F\r", is_frame=False)
-            except OSError as error:
-                self.line_lost(error)
-                return None
-        return now + _BEAT
+        try:
+            self._look_after()
+        except OSError as error:
+            self.line_lost(error)
+        return now + _BEAT if self._is_open else None
+
+    def _look_after(self) -> None:
+        if not self._is_ready:
+            return
+        if self._tries and (self._is_doubtful or not self._has_answered):
+            self._tries -= 1
+            self._begin()
+        elif self._refused_since:
+            self._marks[Mark.REFUSED] += self._refused_since - 1
+            self._tell_marks()
+            if self._is_open:
+                self._host.reopened()
+                self.begin()
+        elif self._has_status and not self._waiting:
+            self._is_asked = True
+            self._write(b"F\r", is_frame=False)
+
+
+def _answers(line: StatusLine | TextLine | Mark, command: bytes) -> bool:
+    """Tell whether a line may be the answer to a command, while it waits for one.
+
+    Some adapters tell their version and their number in their own words. What else comes while the
+    version is waited for answers the carriage returns before.
+    """
+    match command:
+        case b"V" | b"N":
+            if isinstance(line, TextLine):
+                return line.command.encode() == command
+            return line is Mark.GARBAGE or (command == b"N" and line in {Mark.DONE, Mark.REFUSED})
+        case b"":
+            return False
+        case b"F" if isinstance(line, StatusLine):
+            return True
+        case _:
+            return line in {Mark.DONE, Mark.REFUSED}
 
 
 def _commands(settings: SlcanSettings, *, stamps: bool) -> list[bytes]:
     """Give what opens an adapter, whatever it did before."""
     return [
-        b"C",
+        _HELLO,
         b"V",
         b"N",
         b"S%d" % BITRATES.index(settings.bitrate),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -13,6 +13,8 @@ from anycan.network.core.fault_confinement import FaultConfinement
 from anycan.wire.netlink_can import CanErrorCounters, CanState
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from anycan.wire.netlink_can import CanStatistics
 
 
@@ -38,15 +40,27 @@ class SlcanController:
     """The controller of an adapter.
 
     Attributes:
-        adapter_statistics: What has been counted of the adapter.
         texts: What it has answered to ``V`` and ``N``.
     """
 
     def __init__(self) -> None:
-        self.adapter_statistics = SlcanStatistics()
+        self._acknowledged = 0
+        self._refused = 0
+        self._garbage = 0
+        self._connections = 0
         self.texts: dict[str, str] = {}
         self._faults = FaultConfinement()
         self._tells_state = False
+
+    @property
+    def adapter_statistics(self) -> SlcanStatistics:
+        """What has been counted of the adapter."""
+        return SlcanStatistics(
+            acknowledged=self._acknowledged,
+            refused=self._refused,
+            garbage=self._garbage,
+            connections=self._connections,
+        )
 
     @property
     def state(self) -> CanState:
@@ -72,7 +86,7 @@ class SlcanController:
         """Begin anew: the adapter has been opened."""
         self._tells_state = False
         self._faults.start()
-        self._count("connections")
+        self._connections += 1
 
     def stop(self) -> None:
         """Take part in nothing: the link goes down."""
@@ -82,16 +96,18 @@ class SlcanController:
         """Begin anew after bus-off; give the report of it."""
         return self._faults.restart()
 
-    def take(self, line: StateLine | StatusLine | ErrorsLine | TextLine | Mark) -> list[ErrorFrame]:
+    def count(self, marks: Counter[Mark]) -> list[ErrorFrame]:
+        """Count what the adapter says of frames; give the report of it, one for all refusals."""
+        self._acknowledged += marks[Mark.SENT] + marks[Mark.DONE]
+        self._garbage += marks[Mark.GARBAGE]
+        self._refused += marks[Mark.REFUSED]
+        if not marks[Mark.REFUSED]:
+            return []
+        return self._followed(ErrorFrame.build(controller=ControllerError.TX_OVERFLOW))
+
+    def take(self, line: StateLine | StatusLine | ErrorsLine | TextLine) -> list[ErrorFrame]:
         """Take what the adapter tells; give the reports of it."""
         match line:
-            case Mark.SENT | Mark.DONE:
-                self._count("acknowledged")
-            case Mark.REFUSED:
-                self._count("refused")
-                return self._followed(ErrorFrame.build(controller=ControllerError.TX_OVERFLOW))
-            case Mark.GARBAGE:
-                self._count("garbage")
             case TextLine():
                 self.texts[line.command] = line.text
             case StateLine():
@@ -118,7 +134,3 @@ class SlcanController:
             return []
         self._faults.follow(report)
         return [report]
-
-    def _count(self, name: str) -> None:
-        changed: dict[str, Any] = {name: getattr(self.adapter_statistics, name) + 1}
-        self.adapter_statistics = attrs.evolve(self.adapter_statistics, **changed)

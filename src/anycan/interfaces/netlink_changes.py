@@ -54,13 +54,17 @@ def carry_out(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
         if intended.changes or intended.up:
             netlink.request(request)
     except CanOSError as error:
-        _put_back(netlink, before, intended)
+        is_back = _put_back(netlink, before, intended)
+        now = "" if is_back else "; it is down now"
         if error.errno in {errno.EINVAL, errno.EOPNOTSUPP, errno.ERANGE, errno.EDOM}:
             if intended.up and before.kind == "can" and _bit_timing_after(before, intended) is None:
                 raise no_bit_rate(before) from None
             raise ConfigurationError(
-                f"{before.name} takes no such setting: {error.strerror}"
+                f"{before.name} takes no such setting: {error.strerror}{now}"
             ) from None
+        if now:
+            number = error.errno or 0
+            raise CanOSError(number, f"{before.name}: {error.strerror}{now}", before.name) from None
         raise
 
 
@@ -69,7 +73,8 @@ def _bit_timing_after(before: Interface, intended: Plan) -> BitTiming | None:
     return changed or before.bit_timing
 
 
-def _put_back(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
+def _put_back(netlink: LinkRequests, before: Interface, intended: Plan) -> bool:
+    """Undo what was done of a plan that came to nothing; tell whether it is up if it was."""
     flags = LinkFlag.UP if before.up else 0
     parameters = intended.parameters and former(before, intended.parameters)
     link = Link(
@@ -88,6 +93,8 @@ def _put_back(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
         _LOGGER.warning(
             "%s was not put back to what it was before: %s", before.name, error.strerror
         )
+        return not before.up
+    return True
 
 
 def former(before: Interface, changed: CanParameters) -> CanParameters:

@@ -130,20 +130,22 @@ class UserLinks:
             if intended.up:
                 link.set_up()
         except OSError as error:
-            self._put_back(link, before, intended)
-            raise _refused(link, error) from None
+            is_back = self._put_back(link, before, intended)
+            raise _refused(link, error, is_down_now=not is_back) from None
         if intended.queue_length is not None:
             link.set_queue_length(intended.queue_length)
         return value_of(link, self._network)
 
-    def _put_back(self, link: Link, before: Interface, intended: Plan) -> None:
-        """Undo what was done of a plan that came to nothing."""
+    def _put_back(self, link: Link, before: Interface, intended: Plan) -> bool:
+        """Undo what was done of a plan that came to nothing; tell whether it is up if it was."""
         with suppress(OSError):
             if intended.parameters is not None:
                 link.configure(former(before, intended.parameters))
             self._stack.set_mtu(link, before.mtu)
         if before.up:
-            link.set_up()
+            with suppress(OSError):
+                link.set_up()
+        return link.up or not before.up
 
     def _find(self, interface: str | int) -> Link:
         if isinstance(interface, str):
@@ -156,12 +158,13 @@ class UserLinks:
         return link
 
 
-def _refused(link: Link, error: OSError) -> CanOSError | ConfigurationError:
-    if isinstance(error, CanOSError):
+def _refused(link: Link, error: OSError, *, is_down_now: bool) -> CanOSError | ConfigurationError:
+    now = "; it is down now" if is_down_now else ""
+    if isinstance(error, CanOSError) and not now:
         return error
     if error.errno in {errno.EINVAL, errno.EOPNOTSUPP, errno.ERANGE, errno.EDOM}:
-        return ConfigurationError(f"{link.name} takes no such setting: {error.strerror}")
-    return CanOSError(error.errno or 0, f"{link.name}: {error.strerror}", link.name)
+        return ConfigurationError(f"{link.name} takes no such setting: {error.strerror}{now}")
+    return CanOSError(error.errno or 0, f"{link.name}: {error.strerror}{now}", link.name)
 
 
 def _peer_index(link: Link) -> int | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from anycan.loops.replacing import settle, waits
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -46,7 +48,9 @@ class Registration:
         """Turn reading on."""
         if not self.reading:
             self.reading = True
-            if self._renewal is None:
+            if waits(self._fd):
+                self.renew()
+            elif self._renewal is None:
                 self._loop.add_reader(self._fd, self._on_readable)
 
     def stop_reading(self) -> None:
@@ -60,7 +64,9 @@ class Registration:
         """Turn writing on: have a function called while the descriptor is writable."""
         if self._on_writable is None:
             self._on_writable = on_writable
-            if self._renewal is None:
+            if waits(self._fd):
+                self.renew()
+            elif self._renewal is None:
                 self._loop.add_writer(self._fd, on_writable)
 
     def stop_writing(self) -> None:
@@ -71,18 +77,24 @@ class Registration:
                 self._loop.remove_writer(self._fd)
 
     def renew(self) -> None:
-        """Register what is on anew: the descriptor had a pending error, which has been taken."""
+        """Register what is on anew: the descriptor had a pending error, which has been taken.
+
+        In between it gets the file that waits for its number, if one does.
+        """
         if self._renewal is None:
             if self.reading:
-                with suppress(OSError):  # where another file has been put under its number
+                with suppress(OSError):  # where it is closed
                     self._loop.remove_reader(self._fd)
             if self._on_writable is not None:
                 with suppress(OSError):
                     self._loop.remove_writer(self._fd)
             self._renewal = self._loop.call_soon(self._register)
+        settle(self._fd)
 
     def _register(self) -> None:
         self._renewal = None
+        if not settle(self._fd):  # its former file would have its callbacks called for ever
+            return
         if self.reading:
             self._loop.add_reader(self._fd, self._on_readable)
         if self._on_writable is not None:

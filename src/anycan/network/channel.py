@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import sys
 import termios
@@ -73,6 +74,8 @@ class Channel:
         while True:
             data, descriptors, _, _ = socket.recv_fds(self.socket, MOST_BYTES + 1, 1)
             descriptor = descriptors[0] if descriptors else None
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)  # no flag of recv_fds() reaches the system
             if not self._is_stream or not data:
                 return data, descriptor
             self._read += data

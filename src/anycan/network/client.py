@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import weakref
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from anycan.exceptions import (
@@ -30,12 +30,24 @@ from anycan.wire.served import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from anycan.network.status import NetworkStatus
 
 _PATIENCE: Final = 1  # seconds that an answer may take
 _TIMEVAL: Final = struct.Struct("@ll")
+
+
+_networks: Final[weakref.WeakSet[ServedNetwork]] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for network in list(_networks):
+        network.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class ServedNetwork:
@@ -60,14 +72,17 @@ class ServedNetwork:
     def __init__(self, path: str) -> None:
         self.path = path
         self.closed = False
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._asking = 0  # the thread that has the lock
+        self._left: list[Request] = []  # to be closed when it has not
         self._channel: Channel | None = None
-        self._process = 0
         self._session = 0
         self._max_pdu_size = 0
         self._served_name = ""
         self._polled: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._connect()
+        _networks.add(self)
+        with self._turn():
+            self._connect()
 
     def _connect(self) -> None:
         connected = socket.socket(socket.AF_UNIX, KIND)
@@ -81,7 +96,6 @@ class ServedNetwork:
             connected.close()
             raise _no_connection(self.path, error) from None
         self._session += 1
-        self._process = os.getpid()
         self._channel = Channel(connected)
         answer, _ = self._exchange(Request(Operation.HELLO, 0, pack_hello()))
         refusal = ""
@@ -118,7 +132,10 @@ class ServedNetwork:
         """
         if session is not None and not self.is_current(session):
             self._require(session)  # at once, while a thread may be connecting again for a second
-        with self._lock:
+        if self._asking == threading.get_ident() and request.operation == Operation.CLOSE:
+            self._left.append(request)  # the garbage collector's, in the middle of another call
+            return Answer()
+        with self._turn():
             self._require(session)
             return self._exchange(request)[0]
 
@@ -135,7 +152,7 @@ class ServedNetwork:
         Raises:
             NetworkUnavailableError: The server is gone, or does not answer.
         """
-        with self._lock:
+        with self._turn():
             self._require(None)
             return *self._exchange(Request(Operation.OPEN, protocol)), self._session
 
@@ -154,13 +171,33 @@ class ServedNetwork:
             NetworkUnavailableError: There is no server still, or this end was closed.
             CanPermissionError: This user may not connect to it.
         """
-        with self._lock:
+        with self._turn():
             self._require(None)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have one call at a time, with its answer.
+
+        Raises:
+            NetworkUnavailableError: This thread is in a call: a signal's handler runs.
+        """
+        if self._asking == threading.get_ident():
+            raise NetworkUnavailableError(
+                f"{self.name} is being asked something by this thread, and this is the handler of a"
+                " signal: ask when it has returned (by call_soon_threadsafe, say)"
+            )
+        with self._lock:
+            self._asking = threading.get_ident()
+            try:
+                yield
+                while self._left and self._channel is not None:
+                    self._exchange(self._left.pop())
+            finally:
+                self._left.clear()
+                self._asking = 0
 
     def _require(self, session: int | None) -> None:
         """See to it that there is a connection, or that one."""
-        if self._process != os.getpid():  # forked: the connection is the other process's
-            self._forget()
         if session is None:
             if self.closed:
                 raise NetworkUnavailableError(f"the connection to {self.name} is closed")
@@ -193,9 +230,6 @@ class ServedNetwork:
         raise NetworkUnavailableError(f"{self.name} is lost: {reason or 'its server is gone'}")
 
     def _drop(self) -> None:
-        if self._process != os.getpid():  # what is polled is the other process's as well
-            self._forget()
-            return
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
@@ -204,12 +238,13 @@ class ServedNetwork:
                     polled.shutdown(socket.SHUT_RDWR)
         self._polled.clear()
 
-    def _forget(self) -> None:
+    def forked(self) -> None:
         """Leave the connection to the process that this one was forked from."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
-        self._polled.clear()
+        self._lock = threading.Lock()  # which another thread of it may have had
+        self._asking = 0
+        self._left.clear()
+        self._polled.clear()  # what is polled is that process's as well
+        self._drop()
 
     def demand(self, request: Request) -> Answer:
         """Ask the server for what it has to do.
@@ -276,17 +311,18 @@ class ServedNetwork:
         change = "up=True" if mtu is None else f"mtu={mtu}"
         return f"configure_interface({interface!r}, {change}, network=...)"
 
-    def demand_links(self, request: bytes, skip: int = 0) -> bytes:
+    def demand_links(self, request: bytes, after: int = 0) -> bytes:
         """Ask for links, or have them changed, in rtnetlink's own bytes.
 
         Args:
             request: A message.
-            skip: Of a dump, how many links have been told already: it comes in parts.
+            after: Of a dump, which comes in parts, the index of the last link that was told; 0:
+                none was.
 
         Returns:
             The messages that answer it.
         """
-        return self.demand(Request(Operation.NETLINK, skip, request)).payload
+        return self.demand(Request(Operation.NETLINK, after, request)).payload
 
     def status(self) -> NetworkStatus:
         """Ask the server about itself, its clients and their sockets.
@@ -317,7 +353,7 @@ class ServedNetwork:
 
     def close(self) -> None:
         """Close the connection; its endpoints are of no more use. A second time does nothing."""
-        with self._lock:
+        with self._turn():
             self.closed = True
             self._drop()
 

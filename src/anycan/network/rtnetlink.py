@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,13 +95,13 @@ class LinkServer:
         self._most = most
         self._stack = network._stack  # noqa: SLF001 - hidden from users alone
 
-    def handle(self, data: bytes, *, skip: int = 0, writable: bool = True) -> bytes:
+    def handle(self, data: bytes, *, after: int = 0, writable: bool = True) -> bytes:
         """Do what a datagram asks for; give the datagram that answers it.
 
         Args:
             data: The request.
-            skip: Of a dump, how many links have been told already. One that is too long for an
-                answer has no end, and the rest is asked for.
+            after: Of a dump, the index of the last link that has been told already; 0: none has.
+                One that is too long for an answer has no end, and the rest is asked for.
             writable: Links may be changed.
         """
         try:
@@ -113,7 +112,7 @@ class LinkServer:
         if request.type in _CHANGES and not writable:
             return pack_acknowledgement(request, errno.EPERM, "this client may only listen")
         if request.type == RTM_GETLINK and request.flags & NLM_F_DUMP == NLM_F_DUMP:
-            return self._dump(request, skip)
+            return self._dump(request, after)
         try:
             told = self._do(request, link)
         except (OSError, ValueError, NetworkUnavailableError) as error:
@@ -135,11 +134,13 @@ class LinkServer:
             self._stack.remove(found)
         return b""
 
-    def _dump(self, request: NetlinkMessage, skip: int) -> bytes:
+    def _dump(self, request: NetlinkMessage, after: int) -> bytes:
+        # By index, and not by place: links may come and go between two parts.
+        by_index = self._stack.by_index
         parts: list[bytes] = []
         size = 0
-        for one in itertools.islice(self._stack.by_index.values(), skip, None):
-            payload = link_of(one).pack()
+        for index in sorted(index for index in by_index if index > after):
+            payload = link_of(by_index[index]).pack()
             message = NetlinkMessage(RTM_NEWLINK, NLM_F_MULTI, payload, request.sequence).pack()
             size += len(message)
             if size > _MOST_BYTES:

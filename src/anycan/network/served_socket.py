@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
-from anycan.network.allowance import check_binding, check_operations, check_sending
+from anycan.network.allowance import Operations, check_binding, check_sending
 from anycan.network.core.bcm import BcmSocketCore
+from anycan.network.core.raw import RawSocketCore
+from anycan.network.core.socket import ADDRESS
 from anycan.network.core.socket_options import BUFFER_MAXIMUM
 from anycan.network.readiness import Readiness
 from anycan.wire.constants import (
+    CAN_RAW_FILTER,
     SO_RCVBUF,
     SO_RCVBUFFORCE,
     SO_SNDBUF,
     SO_SNDBUFFORCE,
+    SOL_CAN_RAW,
     SOL_SOCKET,
 )
 from anycan.wire.messages import HEADER_SIZE, MessageBuffer
@@ -27,6 +33,10 @@ if TYPE_CHECKING:
 
 _BUFFERED: Final = 128  # messages in an answer
 _SENT: Final = 256  # messages of a request, before others have their turn
+_TURN: Final = 0.002  # seconds of this thread that a request may take: others have their turn
+_SLICE: Final = 8  # frames between looks at the clock
+_FIRST_SLICE: Final = 2
+_FILTER_SIZE: Final = 8  # linux/can.h: struct can_filter
 _KINDS: Final = 8  # of buffers that are kept
 _MOST_BYTES: Final = 1 << 16  # of an answer
 _BUFFERS: Final = frozenset({SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE})
@@ -81,6 +91,9 @@ class ServedSocket:
         self._allowance = allowance
         self._buffers = buffers
         self._writable = writable
+        self._operations = Operations(allowance)
+        self._filters = 0  # that were set
+        self._index = 0  # of the interface it is connected to
         allowance.take(BUFFER_MAXIMUM)
         self._held = BUFFER_MAXIMUM
         try:
@@ -110,6 +123,7 @@ class ServedSocket:
     def connect(self, address: bytes) -> None:
         """Connect to the interface in a ``struct sockaddr_can``."""
         self._core.connect(address)
+        self._index = _index_of(address)
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         """Set an option; a buffer is no larger than a client's may be."""
@@ -118,11 +132,25 @@ class ServedSocket:
             forced = option in {SO_RCVBUFFORCE, SO_SNDBUFFORCE}
             asked = unpack_integer(value[:4]) if forced else unpack_integers(value[:4])[0]
             value = pack_integer(min(asked, self._allowance.most(self._held) // 2))
+        if level == SOL_CAN_RAW and option == CAN_RAW_FILTER:
+            self._set_filters(value)
+            return
         self._core.setsockopt(level, option, value)
         if level == SOL_SOCKET and option in {SO_RCVBUF, SO_RCVBUFFORCE}:
             now = unpack_integers(self._core.getsockopt(SOL_SOCKET, SO_RCVBUF, 4))[0]
             self._allowance.buffers += now - self._held
             self._held = now
+
+    def _set_filters(self, value: bytes) -> None:
+        count = len(value) // _FILTER_SIZE
+        more = count - self._filters
+        self._allowance.take_filters(more)
+        try:
+            self._core.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, value)
+        except BaseException:
+            self._allowance.take_filters(-more)
+            raise
+        self._filters = count
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
         """Give an option."""
@@ -131,8 +159,7 @@ class ServedSocket:
     @property
     def operations(self) -> int:
         """How many operations of the broadcast manager it has."""
-        core = self._core
-        return len(core.operation_identifiers()) if isinstance(core, BcmSocketCore) else 0
+        return len(self._operations)
 
     def send(
         self,
@@ -141,7 +168,9 @@ class ServedSocket:
         now_ns: Callable[[], int],
         room: Callable[[], int],
     ) -> int:
-        """Send messages in their order; give how many were taken, which are some hundreds at most.
+        """Send messages in their order; give how many were taken, from 1.
+
+        They are some hundreds at most, and fewer where they take long: others have their turn.
 
         Args:
             payloads: The messages.
@@ -150,21 +179,44 @@ class ServedSocket:
             room: Gives how many operations the client may have besides those it has.
         """
         core = self._core
-        del payloads[_SENT:]
         if not self._writable:
-            check_sending(core, payloads)
-        if not isinstance(core, BcmSocketCore):
+            check_sending(core, payloads[:_SENT])
+        if len(payloads) <= _FIRST_SLICE and not isinstance(core, BcmSocketCore):
             return core.send_many(payloads, address, now_ns)
+        until = thread_time() + _TURN
+        total = min(len(payloads), _SENT)
+        # The first is small: a frame can take long, where others have filters by the thousand.
+        most, size = (_SLICE, _FIRST_SLICE) if isinstance(core, RawSocketCore) else (1, 1)
         count = 0
         try:
-            for payload in payloads:
-                check_operations(core, payload, room())
-                core.send(payload, address, now_ns())
-                count += 1
+            while True:
+                part = payloads[count : min(count + size, total)]
+                if isinstance(core, BcmSocketCore):
+                    self._manage(core, part[0], address, now_ns, room)
+                    taken = 1
+                else:
+                    taken = core.send_many(part, address, now_ns)
+                count += taken
+                if taken < len(part) or count == total or thread_time() > until:
+                    return count
+                size = min(2 * size, most)
         except OSError:
             if not count:
                 raise
         return count
+
+    def _manage(
+        self,
+        core: BcmSocketCore,
+        payload: bytes,
+        address: bytes | None,
+        now_ns: Callable[[], int],
+        room: Callable[[], int],
+    ) -> None:
+        index = self._index
+        if not index and address is not None:
+            index = _index_of(address)
+        self._operations.send(partial(core.send, payload, address, now_ns()), payload, index, room)
 
     def receive(self, limit: int, payload_size: int, *, hardware_stamps: bool) -> tuple[int, bytes]:
         """Give what waits: how many messages, and their headers and records."""
@@ -191,4 +243,12 @@ class ServedSocket:
         self._allowance.buffers -= self._held
         self._held = 0
         self._core.close()
+        self._operations.close()
+        self._allowance.take_filters(-self._filters)
+        self._filters = 0
         self.readiness.close()
+
+
+def _index_of(address: bytes) -> int:
+    """Give the interface in an address; of one that is too short 0."""
+    return int(ADDRESS.unpack_from(address)[1]) if len(address) >= ADDRESS.size else 0

@@ -16,6 +16,7 @@ import socket
 import stat
 import struct
 import time
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ _TURN: Final = 0.002  # or so many seconds
 _SILENCE: Final = 0.1  # seconds between warnings
 _UNREAD: Final = "it does not read its answers"
 _RESERVE: Final = 64  # descriptors, for the process itself
+_NOT_NOW: Final = frozenset({errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _CREDENTIALS: Final = struct.Struct("=iII")
 _numbers: Final = itertools.count(1)  # of connections
 
@@ -104,6 +106,7 @@ class NetworkServer:
         self._group = None if group is None else _group_number(group)
         self._group_writable = group_writable
         self._clients: dict[_Connection, None] = {}
+        self._ended: deque[tuple[Peer, Channel]] = deque()  # with something on its way still
         self._allowances: dict[int | None, Allowance] = {}  # by user
         self._links = LinkServer(network, limits.interfaces)
         self._buffers = ReceiveBuffers()
@@ -117,6 +120,7 @@ class NetworkServer:
         self._pump: AsyncioPump | TrioPump = open_pump(self._listener.fileno(), self._accept)
 
     def _accept(self) -> bool:
+        self.let_go(len(self._ended))
         for _ in range(_REQUESTS):
             try:
                 connected, _ = self._listener.accept()
@@ -185,9 +189,10 @@ class NetworkServer:
 
     def _refusal(self, peer: Peer) -> str:
         limits = self._limits
-        if len(self._clients) >= limits.connections:
+        if len(self._clients) + len(self._ended) >= limits.connections:
             return f"there are {limits.connections} clients already"
-        same = sum(client.peer.user == peer.user for client in self._clients)
+        peers = [client.peer for client in self._clients] + [one for one, _ in self._ended]
+        same = sum(one.user == peer.user for one in peers)
         if same >= limits.connections_per_user:
             return f"its user has {limits.connections_per_user} clients already"
         return ""
@@ -210,9 +215,32 @@ class NetworkServer:
             return True
         return peer.user in {None, 0, os.geteuid()}
 
-    def forget(self, client: _Connection) -> None:
-        """Take note that a client is gone."""
+    def forget(self, client: _Connection, channel: Channel) -> None:
+        """Take note that a client is gone, or is not listened to any more.
+
+        What it has not read stays on its way for as long as it keeps its end open. Descriptors are
+        among it, of which the system lets this process's user have so many on their way: so it
+        counts as a client until then.
+        """
         self._clients.pop(client, None)
+        if channel.has_unread():
+            with suppress(OSError):
+                channel.socket.shutdown(socket.SHUT_RDWR)
+            self._ended.append((client.peer, channel))
+        else:
+            channel.close()
+
+    def let_go(self, count: int = 1) -> None:
+        """Look at so many of the ended connections, and let go of those that are read or closed.
+
+        They cannot be polled: an end that is shut down polls as closed.
+        """
+        for _ in range(min(count, len(self._ended))):
+            peer, channel = self._ended.popleft()
+            if channel.has_unread():
+                self._ended.append((peer, channel))
+            else:
+                channel.close()
 
     def _status(self) -> bytes:
         status = NetworkStatus(
@@ -235,6 +263,9 @@ class NetworkServer:
                 Path(self._path).unlink()
         for client in list(self._clients):
             client.close()
+        for _, channel in self._ended:
+            channel.close()
+        self._ended.clear()
 
 
 class _Connection:
@@ -260,6 +291,7 @@ class _Connection:
 
     def _read(self) -> bool:
         channel, session = self._channel, self._session
+        self._server.let_go()
         until = time.monotonic() + _TURN
         try:
             for _ in range(_REQUESTS):
@@ -275,7 +307,7 @@ class _Connection:
                 if descriptor is not None and channel.has_unread():
                     self._end(_UNREAD)
                     return True
-                channel.send(answer.pack(), descriptor)
+                self._answer(answer, descriptor)
                 if time.monotonic() > until:
                     return True
         except BlockingIOError:
@@ -289,6 +321,17 @@ class _Connection:
             _LOGGER.exception("a request of a client (%s) failed", self.peer)
             self._end("its request failed, by a fault of the server's")
         return True
+
+    def _answer(self, answer: Answer, descriptor: int | None) -> None:
+        try:
+            self._channel.send(answer.pack(), descriptor)
+        except OSError as error:
+            if descriptor is None or error.errno not in _NOT_NOW:
+                raise
+            # Others have too many on their way, which is no fault of this client's.
+            self._session.discard(answer.value)
+            text = "the server may have no more descriptors on their way to clients at the moment"
+            self._channel.send(Answer(error.errno, 0, text.encode()).pack())
 
     def _end(self, reason: str) -> None:
         """End it, and tell it why, if it listens."""
@@ -319,8 +362,7 @@ class _Connection:
             self._open = False
             self._pump.close()
             self._session.close()
-            self._channel.close()
-            self._server.forget(self)
+            self._server.forget(self, self._channel)
 
 
 def _group_number(group: str | int) -> int:
@@ -368,12 +410,28 @@ def _listen(path: str, mode: int, group: int | None) -> socket.socket:
 
 
 def _is_served(path: str) -> bool:
+    """Tell whether somebody listens at a path.
+
+    Raises:
+        NetworkUnavailableError: It cannot be told, or it is another program's.
+    """
     with socket.socket(socket.AF_UNIX, KIND) as asking:
         asking.setblocking(False)
         try:
             asking.connect(path)
         except BlockingIOError:  # one that lets nobody in at the moment
             return True
-        except OSError:
+        except (FileNotFoundError, ConnectionRefusedError):
             return False
+        except OSError as error:
+            number = error.errno or 0
+            reason = os.strerror(number) if number else str(error)  # such as "path too long"
+            text = f"no network can be served at {path}: {reason}"
+            if number == errno.EPROTOTYPE:
+                text = f"no network can be served at {path}: another program listens there"
+            elif number in {errno.EACCES, errno.EPERM}:
+                raise CanPermissionError(
+                    number, f"{text}: this user may not see whether one is served there already"
+                ) from None
+            raise NetworkUnavailableError(text) from None
     return True

@@ -145,10 +145,14 @@ class Session:
         return found
 
     def _close(self, request: Request) -> Answer:
-        closed = self.sockets.pop(request.socket, None)
+        self.discard(request.socket)
+        return Answer()
+
+    def discard(self, number: int) -> None:
+        """Close a socket; one that is not there is closed."""
+        closed = self.sockets.pop(number, None)
         if closed is not None:
             closed.close()
-        return Answer()
 
     def _bind(self, request: Request) -> Answer:
         self._socket(request).bind(request.payload)
@@ -202,9 +206,8 @@ class Session:
         return Answer(errno.ENODEV) if mtu is None else Answer(0, mtu)
 
     def _netlink(self, request: Request) -> Answer:
-        return Answer(
-            0, 0, self._links.handle(request.payload, skip=request.socket, writable=self.writable)
-        )
+        data = self._links.handle(request.payload, after=request.socket, writable=self.writable)
+        return Answer(0, 0, data)
 
     def _tell_status(self, _request: Request) -> Answer:
         return Answer(0, 0, self._status())

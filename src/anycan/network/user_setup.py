@@ -237,7 +237,7 @@ class UserSetup:
 
         Raises:
             ValueError: No interface can be called that, the device cannot have that MTU, or it is
-                another interface's.
+                another interface's, of this network or another.
             InterfaceExistsError: There is an interface of that name already (EEXIST).
             InterfaceError: The device does not come up; there is no such interface then.
             NetworkUnavailableError: The network is closed.
@@ -245,9 +245,9 @@ class UserSetup:
         if mtu is None:
             mtu = next((one for one in _USUAL_MTUS if device.supports_mtu(one)), DEFAULT_MTU)
         self._check_new(name, device, mtu)
-        for other in self._stack.by_index.values():
-            if other.device is device:
-                raise ValueError(f"{device!r} is {other.name}'s already: make another one")
+        owner = device._owner  # noqa: SLF001 - what Stack.add has set
+        if owner is not None:
+            raise ValueError(f"{device!r} is {owner.name}'s already: make another one")
         interface = self._stack.add(name, device, mtu)
         if up:
             try:

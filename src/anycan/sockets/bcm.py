@@ -77,7 +77,6 @@ class BcmSocket(CanSocket):
     ) -> None:
         self._buffer = _make_buffer(_LEAST_PAYLOAD)
         self._receive_buffer = receive_buffer
-        self._dropped_before = 0
         super().__init__(network, interface, socket.SOCK_DGRAM, CAN_BCM, _MODULE)
         try:
             self._prepare(self._descriptor)
@@ -223,11 +222,6 @@ class BcmSocket(CanSocket):
         payload = NATIVE.head_size + max(message.frame_count * message.frame_size, CAN_MTU)
         if payload > self._buffer.payload_size:
             self._buffer = _make_buffer(payload)
-
-    @property
-    def dropped(self) -> int:
-        """How many messages the network dropped because the receive buffer was full."""
-        return self._dropped_before + super().dropped
 
     @property
     def _last_drops(self) -> int:

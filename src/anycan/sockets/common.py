@@ -79,6 +79,7 @@ class CanSocket:
         self.malformed = 0
         self.on_pending_error: Callable[[CanOSError], object] = _ignore
         self._dropped = 0
+        self._dropped_before = 0
         self._names = InterfaceNames(network)
         # First of all, so that where there is no PF_CAN at all this is what is said.
         self._descriptor = (opener or open_descriptor)(network, kind, protocol, module)
@@ -118,9 +119,12 @@ class CanSocket:
             size = 4 * SK_MEMINFO_VARS
             value = self._descriptor.getsockopt(SOL_SOCKET, SO_MEMINFO, size)
         except OSError:  # closed, or a kernel before 4.12: what the last message said
-            return max(self._dropped, self._last_drops)
-        self._dropped = unpack_integers(value)[SK_MEMINFO_DROPS]
-        return self._dropped
+            return self._dropped_before + max(self._dropped, self._last_drops)
+        dropped = unpack_integers(value)[SK_MEMINFO_DROPS]
+        if dropped < self._dropped:  # of a socket that was opened anew, on a network that was lost
+            self._dropped_before += self._dropped
+        self._dropped = dropped
+        return self._dropped_before + dropped
 
     @property
     def _last_drops(self) -> int:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from anycan.wire.netlink import Acknowledgement, NetlinkMessage
 
+_KERNEL: Final = "the kernel"
 _PATIENCE: Final = 1.0  # seconds
 _DUMP_ATTEMPTS: Final = 5
 _EVENT_BATCH: Final = 64  # datagrams
@@ -231,29 +232,29 @@ def _strerror(error: OSError) -> str:
     return os.strerror(error.errno or 0)
 
 
-def failure_of(kind: int, error: OSError | MalformedMessageError) -> CanOSError:
+def failure_of(kind: int, error: OSError | MalformedMessageError, who: str = _KERNEL) -> CanOSError:
     """Explain why a request of a kind was not sent, or its answer not understood."""
-    return _failure(_action(kind), error)
+    return _failure(_action(kind), error, who)
 
 
-def _failure(action: str, error: OSError | MalformedMessageError) -> CanOSError:
+def _failure(action: str, error: OSError | MalformedMessageError, who: str = _KERNEL) -> CanOSError:
     """Explain why a request was not sent, or its answer not understood."""
     if isinstance(error, MalformedMessageError):
-        return CanOSError(errno.EBADMSG, f"{action} failed: the kernel's answer is odd: {error}")
+        return CanOSError(errno.EBADMSG, f"{action} failed: {who}'s answer is odd: {error}")
     match error.errno:
         case errno.ETIMEDOUT:
-            reason = f"the kernel did not answer within {_PATIENCE:g} s"
+            reason = f"{who} did not answer within {_PATIENCE:g} s"
         case errno.ENOBUFS:
-            reason = "messages of the kernel are lost, as they were not read in time"
+            reason = f"messages of {who} are lost, as they were not read in time"
         case _:
             reason = _strerror(error)
     return CanOSError(error.errno or 0, f"{action} failed: {reason}")
 
 
-def refusal_of(kind: int, answer: Acknowledgement) -> CanOSError:
-    """Explain why the kernel did not do what it was asked for."""
+def refusal_of(kind: int, answer: Acknowledgement, who: str = _KERNEL) -> CanOSError:
+    """Explain why the kernel, or another one who was asked, did not do what it was asked for."""
     number, action = answer.error, _action(kind)
-    told = f" (the kernel: {answer.text})" if answer.text else ""
+    told = f" ({who}: {answer.text})" if answer.text else ""
     no_gateway = kind in _ROUTES and (
         number == errno.EOPNOTSUPP or (number == errno.EINVAL and not _CAN_GW.exists())
     )

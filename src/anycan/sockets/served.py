@@ -9,7 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from anycan.exceptions import CanOSError, NetworkUnavailableError, ProtocolUnavailableError
+from anycan.loops.replacing import forget, replace_file
+from anycan.wire.constants import SO_ERROR, SOL_SOCKET
 from anycan.wire.messages import HEADER_SIZE
+from anycan.wire.options import pack_integer
 from anycan.wire.served import (
     MOST_BYTES,
     Operation,
@@ -51,17 +54,21 @@ class ServedDescriptor:
         self._number, self._session, self._polled = self._open()
 
     def _open(self) -> tuple[int, int, socket.socket]:
-        answer, descriptor, session = self._network.open_socket(self._protocol)
+        network = self._network
+        answer, descriptor, session = network.open_socket(self._protocol)
         if answer.number or descriptor is None:
-            number = answer.number or errno.EPROTO
+            number = answer.number or errno.EMFILE
             text = answer.payload.decode("utf-8", "replace") or os.strerror(number)
             kind = CanOSError
-            if number == errno.EPROTONOSUPPORT:
+            if not answer.number:  # it was opened, and its descriptor found no room here
+                text = "this process has no descriptors left"
+                with suppress(NetworkUnavailableError):
+                    network.ask(Request(Operation.CLOSE, answer.value), session)
+            elif number == errno.EPROTONOSUPPORT:
                 kind, text = ProtocolUnavailableError, f"it has no sockets of {self._module}"
-            name = self._network.name
-            raise kind(number, f"opening a CAN socket on {name} failed: {text}")
+            raise kind(number, f"opening a CAN socket on {network.name} failed: {text}")
         polled = socket.socket(fileno=descriptor)
-        self._network.follow(polled)
+        network.follow(polled)
         return answer.value, session, polled
 
     def fileno(self) -> int:
@@ -92,17 +99,16 @@ class ServedDescriptor:
         """
         if not self._is_told:
             self._is_told = True
-            # It polls as a socket that nothing comes to. (There may be no descriptor for one.)
-            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as quiet:
-                self._replace_polled(quiet)
+            if self._polled is not None:
+                replace_file(self._polled.fileno(), None)
             return errno.ENODEV
         if operation is Operation.RECEIVE:
             return errno.EAGAIN
         return errno.ENXIO if operation is Operation.SEND else errno.ENODEV
 
-    def _replace_polled(self, fresh: socket.socket) -> None:
-        if self._polled is not None:
-            os.dup2(fresh.fileno(), self._polled.fileno(), inheritable=False)
+    @property
+    def _is_lost(self) -> bool:
+        return self._polled is not None and not self._network.is_current(self._session)
 
     def _revive(self) -> None:
         """Open the socket again, with its options, if the connection that it was opened by is lost.
@@ -110,14 +116,13 @@ class ServedDescriptor:
         It keeps its descriptor's number.
         """
         polled = self._polled
-        if polled is None or self._network.is_current(self._session):
+        if polled is None or not self._is_lost:
             return
         try:
             self._number, self._session, fresh = self._open()
         except NetworkUnavailableError as error:
             raise OSError(errno.ENODEV, str(error)) from None
-        with fresh:
-            self._replace_polled(fresh)
+        replace_file(polled.fileno(), fresh)
         self._network.follow(polled)
         self._is_told = False
         for (level, option), value in self._options.items():
@@ -137,16 +142,23 @@ class ServedDescriptor:
         self._demand(Operation.CONNECT, address)
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
-        """Set a socket option from its bytes."""
-        self._revive()
-        self._demand(Operation.SET_OPTION, pack_option(level, option, value))
+        """Set a socket option from its bytes; where the server is gone, for when it is back."""
+        if not self._is_lost:
+            self._demand(Operation.SET_OPTION, pack_option(level, option, value))
         self._options.pop((level, option), None)
         self._options[level, option] = value  # in the order in which they were set last
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
         """Give the bytes of a socket option, ``size`` at most."""
-        self._revive()
-        return self._demand(Operation.GET_OPTION, pack_option(level, option, size))[1]
+        asks_for_error = (level, option) == (SOL_SOCKET, SO_ERROR)
+        if asks_for_error and self._is_lost and self._is_told:
+            return pack_integer(0)[:size]
+        try:
+            return self._demand(Operation.GET_OPTION, pack_option(level, option, size))[1]
+        except OSError as error:
+            if asks_for_error and self._is_lost:  # which is a pending error, as any
+                return pack_integer(error.errno or 0)[:size]
+            raise
 
     def receive(self, buffer: MessageBuffer) -> int:
         """Fill a buffer with what waits."""
@@ -182,4 +194,5 @@ class ServedDescriptor:
         if polled is not None:
             with suppress(NetworkUnavailableError):  # and its sockets with it
                 self._network.ask(Request(Operation.CLOSE, self._number), self._session)
+            forget(polled.fileno())
             polled.close()

@@ -12,6 +12,7 @@ from anycan.exceptions import CanOSError, CanPermissionError, NetworkUnavailable
 from anycan.sockets.netlink import failure_of, refusal_of
 from anycan.wire.netlink import AF_NETLINK, Exchange, unpack_messages
 from anycan.wire.netlink_attributes import MalformedMessageError
+from anycan.wire.netlink_link import Link
 from anycan.wire.served import Operation, Request, pack_receive
 
 if TYPE_CHECKING:
@@ -52,22 +53,26 @@ class ServedNetlink:
         try:
             answers, acknowledgement = self._exchange(message.pack(_SEQUENCE))
         except (OSError, MalformedMessageError) as error:
-            raise failure_of(message.type, error) from None
+            raise failure_of(message.type, error, self._network.name) from None
         if acknowledgement.error in {errno.EPERM, errno.EACCES}:
             text = acknowledgement.text or os.strerror(acknowledgement.error)
             raise CanPermissionError(acknowledgement.error, f"{self._network.name}: {text}")
         if acknowledgement.error:
-            raise refusal_of(message.type, acknowledgement)
+            raise refusal_of(message.type, acknowledgement, self._network.name)
         return answers
 
     def _exchange(self, data: bytes) -> tuple[list[NetlinkMessage], Acknowledgement]:
         exchange = Exchange(_SEQUENCE)
         answers: list[NetlinkMessage] = []
-        while exchange.acknowledgement is None:
-            before = len(answers)
-            answers += exchange.feed(self._network.demand_links(data, before))
-            if len(answers) == before and exchange.acknowledgement is None:
+        last = 0
+        while True:
+            answers += exchange.feed(self._network.demand_links(data, last))
+            if exchange.acknowledgement is not None:
+                break
+            index = Link.unpack(answers[-1].payload).index if answers else 0
+            if index <= last:
                 raise MalformedMessageError("it has no end")
+            last = index
         return answers, exchange.acknowledgement
 
     def __enter__(self) -> Self:

@@ -27,7 +27,10 @@ class TransmitResult(enum.Enum):
     QUEUED = enum.auto()
     """The device holds it, and tells by :meth:`DevicePort.sent` when it is on the bus."""
     FULL = enum.auto()
-    """The device has no room: the sender gets ENOBUFS, and tries again."""
+    """The device has no room: the sender gets ENOBUFS, and tries again.
+
+    Each try counts as a frame dropped (``tx_dropped``), as the kernel counts them.
+    """
     SHARED = enum.auto()
     """It is on a wire between interfaces of user networks; a driver has no use for it."""
     LOST = enum.auto()
@@ -62,6 +65,9 @@ class DevicePort(Protocol):
 
     def sent(self, now_ns: int | None = None) -> None:
         """Say that the oldest of the frames held is on the bus.
+
+        It is held once :meth:`NetworkDevice.transmit` has returned ``QUEUED``: do not call this
+        within ``transmit``, but return ``SENT`` there.
 
         Args:
             now_ns: When it was, in nanoseconds since the epoch; None: now.
@@ -134,6 +140,7 @@ class NetworkDevice(ABC):
     instant: bool = False
     carrier: bool = True
     carrier_changes: int = 0
+    _owner: Interface | None = None  # whose it is; on one network alone
 
     @abstractmethod
     def supports_mtu(self, mtu: int) -> bool:
@@ -171,7 +178,10 @@ class NetworkDevice(ABC):
         """
 
     def stop(self) -> None:  # noqa: B027 - a device without a stop needs none
-        """Cease to work, and forget the frames held: the link goes down."""
+        """Cease to work, and forget the frames held: the link goes down.
+
+        What it raises is logged, and the link goes down all the same.
+        """
 
     def mtu_changed(self, mtu: int) -> None:  # noqa: B027 - most devices need none
         """Take note of another MTU, which it can have. The link is down."""
@@ -218,6 +228,10 @@ class NetworkDevice(ABC):
             OSError: It is not bus-off, or restarts by itself. EOPNOTSUPP: it is no controller.
         """
         raise OSError(errno.EOPNOTSUPP, "it has no controller")
+
+    def _set_owner(self, interface: Interface | None) -> None:
+        """Belong to an interface; None: to none any more."""
+        self._owner = interface
 
     def _set_carrier(self, *, on: bool) -> bool:
         """Begin or cease to take part in the bus; tell whether that is a change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from anycan.network.core.stack import Stack
     from anycan.wire.netlink_can import CanParameters, CanStatistics
 
+_LOGGER: Final = logging.getLogger("anycan.network")
 _SENT: Final = Transmit.SENT
 
 
@@ -221,6 +223,11 @@ class Interface:
             if loopback and not echoed:
                 self._hand_out(payload, kind, word, sender, now_ns)
             return False
+        if result is not Transmit.QUEUED:
+            raise TypeError(
+                f"the driver of {self.name}, {self.device!r}, is to return a TransmitResult from"
+                f" transmit(), and not {result!r}"
+            )
         self._held.append((payload, sender, loopback and echoed))
         if loopback and not echoed:
             self._deliver(payload, kind, word, size, sender, now_ns)
@@ -390,8 +397,12 @@ class Interface:
         self.device.restart()
 
     def changed(self) -> None:
-        """Tell whoever watches links that something of this one is not as it was."""
-        self.stack.tell(self)
+        """Tell whoever watches links that something of this one is not as it was.
+
+        Once it has been removed, nobody is told: a driver's callback may come late.
+        """
+        if self.stack.by_index.get(self.index) is self:
+            self.stack.tell(self)
 
     def set_up(self) -> None:
         """Bring the link up.
@@ -422,7 +433,10 @@ class Interface:
         peer = self.peer
         before = None if peer is None else peer.carrier_changes
         self.up = False
-        self.device.stop()
+        try:
+            self.device.stop()
+        except Exception:  # the link goes down all the same, and so do the others
+            _LOGGER.exception("%s: its driver failed to stop; the network goes on", self.name)
         held, self._held = self._held, deque()
         for payload, sender, _ in held:
             sender.released(len(payload))

@@ -114,6 +114,7 @@ class Stack:
         self._last_index = self._last_index + 1 if index is None else index
         interface = Interface(self._last_index, name, mtu, device, self)
         self.by_index[interface.index] = self.by_name[name] = interface
+        device._set_owner(interface)  # noqa: SLF001 - for this alone
         device.attach(interface)
         self.tell(interface)
         return interface
@@ -128,6 +129,7 @@ class Stack:
             return
         del self.by_index[interface.index], self.by_name[interface.name]
         interface.remove()
+        interface.device._set_owner(None)  # noqa: SLF001 - for this alone
         for watcher in list(self.watchers):
             watcher.interface_gone(interface)
         self.tell(interface, present=False)
