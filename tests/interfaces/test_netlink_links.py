@@ -417,13 +417,19 @@ def test_the_mtu_is_put_back(stand_in: LinkKernel) -> None:
     assert links.get("vcan0").mtu == before.mtu
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EINVAL, ConfigurationError), (errno.ENOENT, CanOSError)]
+)
 def test_what_cannot_be_put_back_is_told(
-    stand_in: LinkKernel, caplog: pytest.LogCaptureFixture
+    stand_in: LinkKernel,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+    kind: type[Exception],
 ) -> None:
     stand_in.add_can("can0")
     configure("can0", bitrate=500_000, up=True)
-    stand_in.refusals.extend([0, errno.EINVAL, errno.EIO])
-    with caplog.at_level(logging.WARNING), pytest.raises(ConfigurationError):
+    stand_in.refusals.extend([0, number, errno.EIO])
+    with caplog.at_level(logging.WARNING), pytest.raises(kind, match=r"; it is down now$"):
         configure("can0", bitrate=125_000)
     (record,) = caplog.records
     assert record.getMessage().startswith("can0 was not put back to what it was before: ")

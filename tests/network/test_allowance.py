@@ -61,6 +61,24 @@ def test_room_for_buffers() -> None:
     assert allowance.most(250) == 270
 
 
+def test_room_for_filters() -> None:
+    allowance = Allowance(ServerLimits())
+    allowance.take_filters(32_768)
+    with pytest.raises(OSError, match="may have 32768 filters together") as raised:
+        allowance.take_filters(1)
+    assert raised.value.errno == errno.ENOMEM
+    allowance.take_filters(-1)
+    allowance.take_filters(1)
+    assert allowance.filters == 32_768
+
+
+def test_as_many_endpoints_of_a_user_as_one_client_may_have_sockets() -> None:
+    limits = ServerLimits()
+    allowance = Allowance(limits)
+    for _ in range(limits.sockets):
+        allowance.take(4 << 20)  # what an endpoint has by default
+
+
 def test_an_opcode() -> None:
     assert opcode_of(head(BcmOpcode.TX_SETUP)) == BcmOpcode.TX_SETUP
     assert opcode_of(head(BcmOpcode.TX_SETUP)[:-1]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -181,6 +182,30 @@ def test_there_is_no_room_for_all_of_a_message(stream: tuple[Channel, socket.soc
     one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with pytest.raises(BlockingIOError, match="no room for all"):
         one.send(bytes(MOST_BYTES))
+    with pytest.raises(BrokenPipeError, match="sent in part"):  # it would be taken for the rest
+        one.send(b"more")
+
+
+def test_room_for_the_longest_message(ends: tuple[Channel, Channel]) -> None:
+    one, other = ends
+    one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    one.make_room()
+    if one.socket.type == socket.SOCK_STREAM:  # packets have room, as that system has it
+        one.send(bytes(MOST_BYTES))
+        assert other.receive() == bytes(MOST_BYTES)
+    had = one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    one.make_room()
+    assert one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == had
+
+
+def test_what_is_not_asked_for_yet_polls_readable(stream: tuple[Channel, socket.socket]) -> None:
+    """Whoever reads some messages and comes back later is woken for the rest."""
+    one, other = stream
+    other.send((LENGTH.pack(5) + b"first") + (LENGTH.pack(0)) + (LENGTH.pack(6) + b"second"))
+    for message in (b"first", b"", b"second"):
+        assert select.select([one.socket], [], [], 0)[0]
+        assert one.receive() == message
+    assert not select.select([one.socket], [], [], 0)[0]
 
 
 def test_an_end_that_blocks_sends_all_of_a_message() -> None:

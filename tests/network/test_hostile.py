@@ -459,6 +459,31 @@ def test_descriptors_are_not_read(bad: BareClient, neighbour: Neighbour) -> None
     assert bad.hear() == ENDED
 
 
+@pytest.mark.parametrize("itself", [False, True])
+def test_who_was_ended_counts_until_it_lets_go(neighbour: Neighbour, itself: bool) -> None:
+    """Descriptors are on their way to it, as to no more clients than there may be."""
+    path = neighbour.network.path
+    with ExitStack() as held:
+        for _ in range(LIMITS.connections_per_user - 1):
+            client = held.enter_context(BareClient(path))
+            client.ask(HELLO)
+            client.say(Request(Operation.OPEN, CAN_RAW).pack())
+            if itself:
+                client.socket.shutdown(socket.SHUT_RDWR)
+            else:
+                with suppress(ConnectionError):
+                    client.say(Request(Operation.OPEN, CAN_RAW).pack())
+        eventually(partial(sockets_of_clients, neighbour.network), [2])
+        with BareClient(path) as refused:
+            number, _, reason = refused.hear()
+            assert (number, reason) == (errno.EUSERS, b"its user has 30 clients already")
+        ServedDescriptor(neighbour.network, CAN_RAW, "can-raw").close()
+        while client.hear() != ENDED:
+            pass
+        with BareClient(path) as other:
+            assert other.ask(HELLO)[0] == 0
+
+
 def test_frames_are_not_read(bad: BareClient, neighbour: Neighbour) -> None:
     """The newest are dropped and counted."""
     for _ in range(10):

@@ -18,11 +18,13 @@ from anycan.wire.constants import (
     CAN_ISOTP,
     CAN_ISOTP_OPTS,
     CAN_RAW,
+    CAN_RAW_FILTER,
     SO_RCVBUF,
     SO_RCVBUFFORCE,
     SO_SNDBUF,
     SO_SNDBUFFORCE,
     SOL_CAN_ISOTP,
+    SOL_CAN_RAW,
     SOL_SOCKET,
 )
 from anycan.wire.isotp import IsotpFlag
@@ -64,6 +66,7 @@ def open_one(network: UserNetwork, allowance: Allowance) -> Iterator[Callable[..
     for one in opened:
         one.close()
     assert allowance.buffers == allowance.operations == allowance.operation_bytes == 0
+    assert allowance.filters == 0
 
 
 @pytest.fixture
@@ -279,6 +282,35 @@ def test_odd_sizes_of_buffers(
     one = open_one()
     one.setsockopt(SOL_SOCKET, option, value)
     assert 0 < allowance.buffers <= 1 << 20
+
+
+def test_filters_count_against_the_user(
+    open_one: Callable[..., ServedSocket], allowance: Allowance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are walked for an identifier that was not seen before, for whoever sends it."""
+
+    def filters(count: int) -> bytes:
+        return struct.pack("=II", 0x100, 0x700) * count
+
+    monkeypatch.setattr("anycan.network.allowance._FILTERS", 600)
+    one, other = open_one(), open_one()
+    one.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(500))
+    with pytest.raises(OSError, match="may have 600 filters together") as raised:
+        other.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(101))
+    assert raised.value.errno == errno.ENOMEM
+    assert other.getsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, 100) == bytes(8)  # as before: all frames
+    other.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(100))
+    one.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(10))
+    for odd in (filters(2) + b"odd", filters(513)):
+        with pytest.raises(OSError, match="EINVAL"):
+            one.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, odd)
+    assert allowance.filters == 110
+    other.close()
+    assert allowance.filters == 10
+    manager = open_one(CAN_BCM)
+    with pytest.raises(OSError, match="EOPNOTSUPP"):
+        manager.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(3))
+    assert allowance.filters == 10
 
 
 def test_an_option_that_is_too_short(

@@ -24,6 +24,7 @@ from anycan import (
     UserNetwork,
 )
 from anycan.network import server as server_module
+from anycan.network.channel import Channel
 from anycan.network.server import NetworkServer, Peer, peer_of
 from anycan.network.session import Session
 from anycan.wire.constants import CAN_RAW
@@ -376,6 +377,30 @@ def test_another_kind_of_client(server: ServerThread, payload: bytes) -> None:
         number, _, reason = other.ask(Request(Operation.HELLO, 0, payload).pack())
         assert (number, reason) == (errno.EPROTO, b"no anycan network is served there")
         assert other.hear()[0] == -1
+
+
+def test_too_many_descriptors_are_on_their_way(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system counts those to all clients together: this one is not to blame."""
+    send = Channel.send
+    refused = []
+
+    def refuse(self: Channel, message: bytes, descriptor: int | None = None) -> None:
+        if descriptor is not None and not refused:
+            refused.append(descriptor)
+            raise OSError(errno.ETOOMANYREFS, "Too many references: cannot splice")
+        send(self, message, descriptor)
+
+    monkeypatch.setattr(Channel, "send", refuse)
+    with ServedNetwork(server.path) as network, BareClient(server.path) as client:
+        assert client.ask(HELLO)[0] == 0
+        number, _, reason = client.ask(OPEN)
+        assert number == errno.ETOOMANYREFS
+        assert reason.startswith(b"the server may have no more descriptors on their way")
+        assert sockets_of_clients(network) == [0, 0]
+        assert client.ask(OPEN)[0] == 0
+        assert sockets_of_clients(network) == [0, 1]
 
 
 def test_its_sockets_go_with_a_client(server: ServerThread) -> None:

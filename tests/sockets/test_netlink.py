@@ -30,6 +30,7 @@ from anycan.wire.netlink import (
     NLMSG_DONE,
     NLMSG_ERROR,
     NLMSG_NOOP,
+    Acknowledgement,
     NetlinkMessage,
     unpack_messages,
 )
@@ -405,6 +406,13 @@ def test_refusals(
             assert text in str(caught.value)
         assert str(caught.value).endswith(told)
         assert ("the kernel" in str(caught.value).rpartition("(")[2]) == bool(told)
+
+
+def test_a_refusal_by_another_one_than_the_kernel() -> None:
+    refusal = module.refusal_of(RTM_SETLINK, Acknowledgement(errno.ERANGE, "no"), "unix:/tmp/can")
+    assert str(refusal).endswith("(unix:/tmp/can: no)")
+    odd = module.failure_of(RTM_SETLINK, OSError(errno.ETIMEDOUT, ""), "unix:/tmp/can")
+    assert "unix:/tmp/can did not answer" in str(odd)
 
 
 @pytest.mark.parametrize("message", [add_route(ROUTE), dump_routes()])

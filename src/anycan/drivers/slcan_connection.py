@@ -6,8 +6,8 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from anycan.drivers.serial_line import SerialLine
+from anycan.drivers.slcan_commands import FAREWELL, commands_for, is_answer
 from anycan.drivers.slcan_protocol import (
-    BITRATES,
     ErrorsLine,
     FrameLine,
     LineSplitter,
@@ -31,9 +31,6 @@ _TRIES: Final = 3
 _PATIENCE: Final = 200_000_000
 _SILENT_PATIENCE: Final = 50_000_000
 _SILENT: Final = 2  # so many commands without an answer
-# The first carriage returns end what may stand in the adapter of a line that was broken off.
-_HELLO: Final = b"\r\rC"
-_FAREWELL: Final = b"\rC\r"
 
 
 class Host(Protocol):
@@ -108,7 +105,7 @@ class SlcanConnection:
     ) -> None:
         self._host = host
         self._clock = clock
-        self._commands = _commands(settings, stamps=stamps)
+        self._commands = commands_for(settings, stamps=stamps)
         self._with_stamps = stamps
         self._stamps = StampClock()
         self._lines = LineSplitter()
@@ -215,11 +212,11 @@ class SlcanConnection:
         Frames that wait for the opening alone go out, with what is left of it.
         """
         if self._waiting or not self._held:
-            self._end(_FAREWELL)
+            self._end(FAREWELL)
             return
         held, self._held = self._held, []
         commands = self._commands[self._position + 1 :]
-        last = b"".join([command + b"\r" for command in commands] + held) + _FAREWELL
+        last = b"".join([command + b"\r" for command in commands] + held) + FAREWELL
         self._frames -= len(held)
         self._end(last)
         for _ in held:
@@ -315,7 +312,7 @@ class SlcanConnection:
     def _take_answer(self, line: StatusLine | TextLine | Mark) -> None:
         """Take what may be the answer to the command that waits for one."""
         command = b"" if self._position < 0 else self._commands[self._position]
-        if not _answers(line, command):
+        if not is_answer(line, command):
             if isinstance(line, Mark) and line in {Mark.GARBAGE, Mark.SENT}:
                 self._marks[line] += 1
             return
@@ -323,7 +320,7 @@ class SlcanConnection:
         self._unanswered = 0
         if is_refusal and command[:1] in {b"S", b"O", b"L"}:
             # At a wrong bit rate it would disturb the bus.
-            self._break_off(f"it has refused the command {command.decode()}", _FAREWELL)
+            self._break_off(f"it has refused the command {command.decode()}", FAREWELL)
             return
         if line is Mark.DONE:
             self._done.add(command[:1])
@@ -380,35 +377,3 @@ class SlcanConnection:
         elif self._has_status and not self._waiting:
             self._is_asked = True
             self._write(b"F\r", is_frame=False)
-
-
-def _answers(line: StatusLine | TextLine | Mark, command: bytes) -> bool:
-    """Tell whether a line may be the answer to a command, while it waits for one.
-
-    Some adapters tell their version and their number in their own words. What else comes while the
-    version is waited for answers the carriage returns before.
-    """
-    match command:
-        case b"V" | b"N":
-            if isinstance(line, TextLine):
-                return line.command.encode() == command
-            return line is Mark.GARBAGE or (command == b"N" and line in {Mark.DONE, Mark.REFUSED})
-        case b"":
-            return False
-        case b"F" if isinstance(line, StatusLine):
-            return True
-        case _:
-            return line in {Mark.DONE, Mark.REFUSED}
-
-
-def _commands(settings: SlcanSettings, *, stamps: bool) -> list[bytes]:
-    """Give what opens an adapter, whatever it did before."""
-    return [
-        _HELLO,
-        b"V",
-        b"N",
-        b"S%d" % BITRATES.index(settings.bitrate),
-        *([b"Z1"] if stamps else []),
-        b"L" if settings.listen_only else b"O",
-        b"F",
-    ]

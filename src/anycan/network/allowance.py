@@ -28,7 +28,7 @@ _DELETIONS: Final[dict[int, int]] = {
     BcmOpcode.RX_DELETE: BcmOpcode.RX_SETUP,
 }
 _CLIENTS_WORTH: Final = 4  # of operations, for all clients of a user together
-_FILTERS: Final = 1 << 16  # of all raw sockets of a user
+_FILTERS: Final = 1 << 15  # of all raw sockets of a user
 _OPERATION_BYTES: Final = 64 << 20  # of memory, of one user's operations
 _OPERATION: Final = 2048  # bytes of memory, of one without frames, as measured: 1.4 KiB
 _FRAME: Final = 160  # besides its own bytes; as measured: 56 of one that is sent, 150 of a mask
@@ -46,7 +46,7 @@ class ServerLimits:
     Attributes:
         connections: Of all clients together.
         connections_per_user: Of the clients of one user.
-        sockets: Of one client. The raw sockets of all clients of one user have 65,536 filters
+        sockets: Of one client. The raw sockets of all clients of one user have 32,768 filters
             together: all are walked for an identifier that was not seen before.
         buffer: What each of a socket's two buffers holds, in bytes, as the kernel counts: more than
             the data.

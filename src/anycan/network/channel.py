@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -26,6 +27,15 @@ class Channel:
         self.socket = connected
         self._is_stream = connected.type == socket.SOCK_STREAM
         self._read = bytearray()
+        self._is_cut = False
+
+    def make_room(self) -> None:
+        """See to it that the longest message has room at once: on macOS there are 8 KiB."""
+        least = 2 * MOST_BYTES
+        if self._is_stream:
+            had = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            if had < least:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, least)
 
     def send(self, message: bytes, descriptor: int | None = None) -> None:
         """Send a message, and with it a descriptor.
@@ -34,6 +44,8 @@ class Channel:
             BlockingIOError: There is no room for it.
             OSError: The other end is gone.
         """
+        if self._is_cut:  # what comes now would be taken for the rest of the former
+            raise BrokenPipeError(errno.EPIPE, "a message was sent in part")
         if self._is_stream:
             message = LENGTH.pack(len(message)) + message
         if descriptor is None:
@@ -42,6 +54,7 @@ class Channel:
             sent = socket.send_fds(self.socket, [message], [descriptor])
         if sent != len(message):
             if not self._is_stream or not self.socket.getblocking():
+                self._is_cut = True
                 raise BlockingIOError("there is no room for all of a message")
             self.socket.sendall(message[sent:])
 
@@ -55,11 +68,16 @@ class Channel:
         """
         if not self._is_stream:
             return self.socket.recv(MOST_BYTES + 1)
+        read = self._read
         while (message := self._whole()) is None:
-            data = self.socket.recv(MOST_BYTES)
+            # No more than this message: the descriptor polls readable for the next one.
+            end = LENGTH.size
+            if len(read) >= end:
+                end += LENGTH.unpack_from(read)[0]
+            data = self.socket.recv(end - len(read))
             if not data:
                 return b""
-            self._read += data
+            read += data
         return message
 
     def has_unread(self) -> bool:

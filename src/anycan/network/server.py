@@ -184,7 +184,9 @@ class NetworkServer:
             writable=self._is_writable(peer),
             status=self._status,
         )
-        client = _Connection(self, Channel(connected), peer, session)
+        channel = Channel(connected)
+        channel.make_room()
+        client = _Connection(self, channel, peer, session)
         self._clients[client] = None
 
     def _refusal(self, peer: Peer) -> str:
