@@ -74,6 +74,17 @@ def test_the_order_is_that_of_the_times(bench: Bench) -> None:
     assert bench.timers.deadline == 40
 
 
+def test_no_more_than_so_many_are_told_at_once_and_none_is_forgotten(bench: Bench) -> None:
+    for timer in bench.all:
+        timer.start(10)
+    told = []
+    for _ in range(3):
+        bench.timers.run(10, 2)
+        told.append("".join(name for name, _, _ in bench.told))
+    assert told == ["ab", "abcd", "abcd"]
+    assert bench.timers.deadline is None
+
+
 def test_at_one_time_the_order_is_that_of_their_starts(bench: Bench) -> None:
     for timer in (bench.two, bench.one, bench.three):
         timer.start(10)

@@ -301,14 +301,14 @@ def test_filters_count_against_the_user(
     assert other.getsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, 100) == bytes(8)  # as before: all frames
     other.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(100))
     one.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(10))
-    for odd in (filters(2) + b"odd", filters(513)):
-        with pytest.raises(OSError, match="EINVAL"):
-            one.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, odd)
     assert allowance.filters == 110
     other.close()
     assert allowance.filters == 10
+    for odd in (filters(2) + b"odd", filters(513)):
+        with pytest.raises(OSError, match="EINVAL"):
+            one.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, odd)
     manager = open_one(CAN_BCM)
-    with pytest.raises(OSError, match="EOPNOTSUPP"):
+    with pytest.raises(OSError, match="NOTSUP"):
         manager.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters(3))
     assert allowance.filters == 10
 

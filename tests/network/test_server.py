@@ -384,7 +384,7 @@ def test_too_many_descriptors_are_on_their_way(
 ) -> None:
     """The system counts those to all clients together: this one is not to blame."""
     send = Channel.send
-    refused = []
+    refused: list[int] = []
 
     def refuse(self: Channel, message: bytes, descriptor: int | None = None) -> None:
         if descriptor is not None and not refused:
@@ -466,6 +466,26 @@ def test_the_end_wakes_every_client(server: ServerThread) -> None:
         client.ask(HELLO)
         server.stop()
         assert client.hear()[0] == -1
+
+
+def test_the_end_lets_go_of_clients_that_were_ended(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Channel] = []
+    close = Channel.close
+
+    def note(self: Channel) -> None:
+        closed.append(self)
+        close(self)
+
+    with BareClient(server.path) as ended, ServedNetwork(server.path) as network:
+        assert ended.ask(HELLO)[0] == 0
+        for _ in range(2):
+            ended.say(OPEN)
+        eventually(partial(sockets_of_clients, network), [0])
+        monkeypatch.setattr(Channel, "close", note)
+        server.stop()
+        assert [channel.socket.fileno() for channel in closed] == [-1, -1]
 
 
 def test_many_that_misbehave_do_not_fill_the_log(

@@ -66,7 +66,7 @@ class LimitOptions:
         buffer: Bytes that each of a socket's two buffers holds, as the kernel counts. Default: 8
             MiB.
         buffers: Bytes that the receive buffers of all sockets of one user hold together. Default:
-            512 MiB.
+            5 GiB.
         operations: Cyclic transmissions and watches of one client. Default: 4096.
         interfaces: Interfaces; where there are as many, clients make no more. Default: 4096.
     """

@@ -61,9 +61,15 @@ class Timers:
                 return when
         return None
 
-    def run(self, now: int) -> None:
-        """Tell each timer that is due by now."""
+    def run(self, now: int, most: int | None = None) -> None:
+        """Tell each timer that is due by now.
+
+        Args:
+            now: The time.
+            most: So many at most, and the rest when it is called again; None: all.
+        """
         entries = self._entries
+        told = 0
         self._running = True
         try:
             while entries and entries[0][0] <= now:
@@ -80,6 +86,9 @@ class Timers:
                     timer.entry = later = (deadline, timer.number, timer)
                     heapreplace(entries, later)
                 else:
+                    if told == most:
+                        break
+                    told += 1
                     timer.deadline = None
                     again = timer.expired(when, now)
                     if again is not None:

@@ -22,6 +22,7 @@ _SECOND: Final = 1_000_000_000
 # Where many timers are due one after the other, those of half a millisecond are run together: to
 # be woken costs more than ten of them, and event loops wait by the millisecond anyhow.
 _PAUSE: Final = 500_000
+_MOST: Final = 256  # timers in one turn of the loop, in which nobody else has one
 _TOLERANCE: Final = 1_000  # of a clock that counts in floating-point numbers
 
 
@@ -98,7 +99,7 @@ class LoopDriver:
     def _run(self) -> None:
         """Run what is due."""
         if self._timers is not None:
-            self._timers.run(self.now() + _TOLERANCE)
+            self._timers.run(self.now() + _TOLERANCE, _MOST)
 
     def _next(self) -> float | None:
         """Give when timers are to be run again, by the loop's clock in seconds."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _BUFFERED: Final = 128  # messages in an answer
 _SENT: Final = 256  # messages of a request, before others have their turn
 _TURN: Final = 0.002  # seconds of this thread that a request may take: others have their turn
-_SLICE: Final = 8  # frames between looks at the clock
+_SLICE: Final = 16  # frames between looks at the clock
 _FIRST_SLICE: Final = 2
 _FILTER_SIZE: Final = 8  # linux/can.h: struct can_filter
 _KINDS: Final = 8  # of buffers that are kept
