@@ -184,7 +184,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("protocol", [CAN_RAW, CAN_BCM, CAN_ISOTP])
-@pytest.mark.parametrize(("step", "most"), [(0.0015, 6), (0.003, 2), (1, 2)])
+@pytest.mark.parametrize(("step", "most"), [(0.0015, 10), (0.003, 2), (1, 2)])
 def test_what_takes_long_is_done_in_parts(
     open_one: Callable[..., ServedSocket],
     network: UserNetwork,

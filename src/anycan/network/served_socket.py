@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _BUFFERED: Final = 128  # messages in an answer
 _SENT: Final = 256  # messages of a request, before others have their turn
 _TURN: Final = 0.002  # seconds of this thread that a request may take: others have their turn
-_SLICE: Final = 16  # frames between looks at the clock
+_SLICE: Final = 64  # frames between looks at the clock
 _FIRST_SLICE: Final = 2
 _FILTER_SIZE: Final = 8  # linux/can.h: struct can_filter
 _KINDS: Final = 8  # of buffers that are kept
@@ -199,7 +199,7 @@ class ServedSocket:
                 count += taken
                 if taken < len(part) or count == total or thread_time() > until:
                     return count
-                size = min(2 * size, most)
+                size = min(4 * size, most)
         except OSError:
             if not count:
                 raise
