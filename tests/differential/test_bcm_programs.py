@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = int(os.environ.get("ANYCAN_BCM_PROGRAMS", "60"))
 
-BATCH = 60  # of which the lab hears nothing until it has ended
+BATCH = 20  # of which the lab hears nothing until it has ended
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 

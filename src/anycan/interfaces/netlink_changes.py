@@ -48,14 +48,15 @@ def carry_out(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
         info=info,
     )
     request = change_link(link)
-    if intended.down_first or (before.up and not intended.up):
+    goes_down = intended.down_first or (before.up and not intended.up)
+    if goes_down:
         netlink.request(set_down(index))
     try:
         if intended.changes or intended.up:
             netlink.request(request)
     except CanOSError as error:
         is_back = _put_back(netlink, before, intended)
-        now = "" if is_back else "; it is down now"
+        now = "; it is down now" if goes_down and not is_back else ""
         if error.errno in {errno.EINVAL, errno.EOPNOTSUPP, errno.ERANGE, errno.EDOM}:
             if intended.up and before.kind == "can" and _bit_timing_after(before, intended) is None:
                 raise no_bit_rate(before) from None
@@ -63,8 +64,8 @@ def carry_out(netlink: LinkRequests, before: Interface, intended: Plan) -> None:
                 f"{before.name} takes no such setting: {error.strerror}{now}"
             ) from None
         if now:
-            number = error.errno or 0
-            raise CanOSError(number, f"{before.name}: {error.strerror}{now}", before.name) from None
+            error.strerror = f"{error.strerror}{now}"
+            error.args = (error.errno, error.strerror)
         raise
 
 
