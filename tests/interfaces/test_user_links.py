@@ -31,7 +31,7 @@ from anycan import (
 from anycan.interfaces.settings import Settings
 from anycan.interfaces.user_links import UserLinks
 from anycan.network.core.controller_settings import DEFAULT_CONSTANTS, DEFAULT_DATA_CONSTANTS
-from anycan.network.core.device import Device, Transmit
+from anycan.network.core.device import NetworkDevice, TransmitResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -257,7 +257,7 @@ def test_a_controller_without_a_bit_rate_does_not_come_up(
         assert links.get("can0") == before
 
 
-class Broken(Device):
+class Broken(NetworkDevice):
     """A device that does not start."""
 
     kind = "broken"
@@ -268,8 +268,8 @@ class Broken(Device):
     def supports_mtu(self, mtu: int) -> bool:
         return mtu in {16, 72}
 
-    def transmit(self, _payload: bytes) -> Transmit:
-        return Transmit.LOST
+    def transmit(self, _payload: bytes) -> TransmitResult:
+        return TransmitResult.LOST
 
 
 def test_a_device_that_does_not_start(network: UserNetwork, links: UserLinks) -> None:

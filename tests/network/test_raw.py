@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anycan.network.core.device import Device, Transmit
+from anycan.network.core.device import NetworkDevice, TransmitResult
 from anycan.wire.frame_buffer import FrameBuffer
 from anycan.wire.messages import pack_address
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.network.conftest import Probe
 
     from anycan import UserNetwork
-    from anycan.network.core.device import Port
+    from anycan.network.core.device import DevicePort
 
 ERR = 1 << 29
 
@@ -481,24 +481,24 @@ def test_a_closed_socket_is_told_of_nothing(
     assert not one.polls()[0]
 
 
-class Echoing(Device):
+class Echoing(NetworkDevice):
     """A controller: it hears its own frames when they are on the bus."""
 
     echo = True
 
-    def __init__(self, result: Transmit) -> None:
+    def __init__(self, result: TransmitResult) -> None:
         self.result = result
-        self.port: Port | None = None
+        self.port: DevicePort | None = None
         self.taken: list[bytes] = []
 
     def supports_mtu(self, mtu: int) -> bool:
         return mtu == 16
 
-    def start(self, port: Port) -> None:
+    def start(self, port: DevicePort) -> None:
         self.port = port
         assert port.mtu == 16
 
-    def transmit(self, payload: bytes) -> Transmit:
+    def transmit(self, payload: bytes) -> TransmitResult:
         self.taken.append(payload)
         return self.result
 
@@ -506,7 +506,7 @@ class Echoing(Device):
 def test_a_controllers_echo_comes_when_the_frame_is_on_the_bus(
     network: UserNetwork, probe: Callable[..., Probe]
 ) -> None:
-    device = Echoing(Transmit.QUEUED)
+    device = Echoing(TransmitResult.QUEUED)
     network.add_device("can0", device, mtu=16)
     one, other, quiet = probe("can0", own=1), probe("can0"), probe("can0", loopback=0)
     one.send(can(1))
@@ -525,7 +525,7 @@ def test_a_controllers_echo_comes_when_the_frame_is_on_the_bus(
 def test_a_controller_that_sends_at_once_echoes_at_once(
     network: UserNetwork, probe: Callable[..., Probe]
 ) -> None:
-    network.add_device("can0", Echoing(Transmit.SENT), mtu=16)
+    network.add_device("can0", Echoing(TransmitResult.SENT), mtu=16)
     one, other = probe("can0"), probe("can0")
     one.send(can(1))
     assert other.words() == [1]

@@ -20,7 +20,7 @@ from anycan import (
     XlFrame,
     encode_frame,
 )
-from anycan.network.core.device import Device, Transmit, VirtualDevice
+from anycan.network.core.device import NetworkDevice, TransmitResult, VirtualDevice
 from anycan.wire.constants import CAN_RAW
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
     from tests.network.conftest import Probe
 
-    from anycan.network.core.device import Port
+    from anycan.network.core.device import DevicePort
 
 
-class Wire(Device):
+class Wire(NetworkDevice):
     """A device that takes all."""
 
     def supports_mtu(self, mtu: int) -> bool:
         return mtu == 16
 
-    def transmit(self, payload: bytes) -> Transmit:
-        return Transmit.SENT if payload else Transmit.FULL
+    def transmit(self, payload: bytes) -> TransmitResult:
+        return TransmitResult.SENT if payload else TransmitResult.FULL
 
 
 def test_it_is_a_network() -> None:
@@ -354,14 +354,14 @@ class Slow(Wire):
 
     carrier = False
     echo = True
-    port: Port
+    port: DevicePort
 
-    def start(self, port: Port) -> None:
+    def start(self, port: DevicePort) -> None:
         self.port = port
         port.set_carrier(on=True)
 
-    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - it is held by the interface
-        return Transmit.QUEUED
+    def transmit(self, payload: bytes) -> TransmitResult:  # noqa: ARG002 - it is held by the interface
+        return TransmitResult.QUEUED
 
 
 def test_what_a_device_tells(network: UserNetwork, probe: Callable[..., Probe]) -> None:
@@ -394,7 +394,7 @@ def test_what_a_device_tells(network: UserNetwork, probe: Callable[..., Probe]) 
 class Stubborn(Wire):
     """A device that does not begin."""
 
-    def start(self, port: Port) -> None:
+    def start(self, port: DevicePort) -> None:
         assert port.mtu == 16
         port.set_carrier(on=not self.carrier)
         raise OSError(errno.EIO, "it is broken")

@@ -23,7 +23,7 @@ from anycan.engine.isotp_settings import IsotpSettings
 from anycan.filter import CanFilter
 from anycan.frame import EFF_FLAG, EFF_MASK, RTR_FLAG, SFF_MASK
 from anycan.loops.pump import open_pump
-from anycan.network.core.device import Device, Transmit
+from anycan.network.core.device import NetworkDevice, TransmitResult
 from anycan.network.core.isotp import IsotpSocketCore
 from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
@@ -219,7 +219,7 @@ class _BridgedSocket(IsotpSocketCore):
         super().deliver_pdu(pdu, stamp_ns or self._stamp_ns())
 
 
-class _Bridge(Device):
+class _Bridge(NetworkDevice):
     """Between a raw socket and the only socket of a network; as a device it carries nothing.
 
     Args:
@@ -252,9 +252,9 @@ class _Bridge(Device):
         """Tell whether the device can have that MTU."""
         return True
 
-    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - see the class
+    def transmit(self, payload: bytes) -> TransmitResult:  # noqa: ARG002 - see the class
         """Take a frame."""
-        return Transmit.SENT
+        return TransmitResult.SENT
 
     def begin(self, interface: Interface, rx_id: int | None, settings: IsotpSettings) -> None:
         """Begin to read, or go on with it, bound again.

@@ -11,7 +11,7 @@ from anycan.exceptions import InterfaceError, InterfaceExistsError
 from anycan.wire.constants import CAN_MTU, CANFD_MTU, CANXL_MTU
 
 if TYPE_CHECKING:
-    from anycan.network.core.device import Device
+    from anycan.network.core.device import NetworkDevice
     from anycan.network.core.interface import Interface
 
 LONGEST_NAME: Final = 15  # linux/if.h: IFNAMSIZ, less the null character
@@ -87,7 +87,7 @@ def exists(name: str, network: str) -> InterfaceExistsError:
     )
 
 
-def no_such_mtu(name: str, mtu: int, device: Device) -> ValueError:
+def no_such_mtu(name: str, mtu: int, device: NetworkDevice) -> ValueError:
     """Make the error for an MTU that an interface with such a device cannot have."""
     possible = [text for greatest, text in _MTUS.items() if device.supports_mtu(greatest)]
     return ValueError(f"{name} cannot have an MTU of {mtu}: {' or '.join(possible)}")

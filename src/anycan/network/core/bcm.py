@@ -87,11 +87,6 @@ class BcmSocketCore(SocketCore):
         interface = self._interface
         return self._stack.any_bound if interface is None else interface.bound
 
-    def operation_identifiers(self) -> list[int]:
-        """Give the identifier of each of its operations."""
-        manager = self._manager
-        return [key[0] for key in (*manager.transmissions, *manager.receptions)]
-
     # What happens to interfaces
 
     def link_down(self) -> None:

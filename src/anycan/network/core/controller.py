@@ -10,7 +10,7 @@ import attrs
 from anycan.engine.failure import failure
 from anycan.network.core.bus import heard_from
 from anycan.network.core.controller_settings import ControllerSettings
-from anycan.network.core.device import Device, Transmit
+from anycan.network.core.device import NetworkDevice, TransmitResult
 from anycan.network.core.fault_confinement import BUS_OFF, FaultConfinement
 from anycan.wire.constants import CAN_MTU, CANFD_MTU
 from anycan.wire.frames import encode_frame
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anycan.engine.timers import Timers
     from anycan.frame import ErrorFrame
     from anycan.network.core.bus import Bus
-    from anycan.network.core.device import Port
+    from anycan.network.core.device import DevicePort
     from anycan.network.core.interface import Interface
     from anycan.network.core.payload import Prepared
     from anycan.network.core.stack import Clock
@@ -32,7 +32,7 @@ _MILLISECOND = 1_000_000
 _SAME_RATE = 100  # the oscillators of two nodes may differ: by 1.58 % at most (ISO 11898-1)
 
 
-class Controller(Device):
+class Controller(NetworkDevice):
     """A CAN controller on a bus, with its driver.
 
     It has what ``ip -details link show`` tells of one, and is set by the kernel's rules. A frame is
@@ -99,7 +99,7 @@ class Controller(Device):
         self._bus.controllers.pop(self, None)
         self._bus.changed()
 
-    def start(self, _port: Port) -> None:
+    def start(self, _port: DevicePort) -> None:
         """Begin to take part in the bus.
 
         Raises:
@@ -118,11 +118,11 @@ class Controller(Device):
 
     # Frames
 
-    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - hearers() has it next
+    def transmit(self, payload: bytes) -> TransmitResult:  # noqa: ARG002 - hearers() has it next
         """Take a frame: to the bus, or, where it may not send, nowhere."""
         if self._listens_only or self._faults.state is CanState.BUS_OFF:
-            return Transmit.LOST
-        return Transmit.SHARED
+            return TransmitResult.LOST
+        return TransmitResult.SHARED
 
     def hearers(self, prepared: Prepared) -> Sequence[tuple[Interface, Prepared]]:
         """Give the interfaces that hear a frame, and as what."""

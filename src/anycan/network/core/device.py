@@ -242,18 +242,12 @@ class NetworkDevice(ABC):
         return True
 
 
-Transmit = TransmitResult
-Port = DevicePort
-Device = NetworkDevice
-# Within the network they go by these names.
-
-
 def virtual_mtu(mtu: int) -> bool:
     """Tell whether a device without a wire can have that MTU."""
     return mtu in {CAN_MTU, CANFD_MTU} or CANXL_MIN_MTU <= mtu <= CANXL_MTU
 
 
-class VirtualDevice(Device):
+class VirtualDevice(NetworkDevice):
     """A bus without a wire, as the kernel's vcan: what is sent is received on this host, at once.
 
     Args:
@@ -270,13 +264,13 @@ class VirtualDevice(Device):
         self._room = transmit_queue
         self.instant = transmit_queue is None
         self._held = 0
-        self._port: Port | None = None
+        self._port: DevicePort | None = None
 
     def supports_mtu(self, mtu: int) -> bool:
         """Tell whether the device can have that MTU."""
         return virtual_mtu(mtu)
 
-    def start(self, port: Port) -> None:
+    def start(self, port: DevicePort) -> None:
         """Begin to work."""
         self._port = port
 
@@ -285,15 +279,15 @@ class VirtualDevice(Device):
         self._port = None
         self._held = 0
 
-    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - there is no bus to put it on
+    def transmit(self, payload: bytes) -> TransmitResult:  # noqa: ARG002 - there is no bus to put it on
         """Take a frame."""
         room = self._room
         if room is None:
             return _SENT
         if self._held >= room:
-            return Transmit.FULL
+            return TransmitResult.FULL
         self._held += 1
-        return Transmit.QUEUED
+        return TransmitResult.QUEUED
 
     def release(self, count: int | None, now_ns: int) -> int:
         """Let frames that wait go, the oldest first.
@@ -313,4 +307,4 @@ class VirtualDevice(Device):
         return released
 
 
-_SENT: Final = Transmit.SENT
+_SENT: Final = TransmitResult.SENT

@@ -11,7 +11,7 @@ import attrs
 
 from anycan.engine.failure import failure
 from anycan.frame import ERR_FLAG, RTR_FLAG
-from anycan.network.core.device import Transmit
+from anycan.network.core.device import TransmitResult
 from anycan.network.core.payload import (
     CLASSICAL,
     FLEXIBLE,
@@ -29,14 +29,14 @@ from anycan.wire.constants import CAN_MTU
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from anycan.network.core.device import Device
+    from anycan.network.core.device import NetworkDevice
     from anycan.network.core.payload import Prepared
     from anycan.network.core.roles import Bound, Sender, Taker
     from anycan.network.core.stack import Stack
     from anycan.wire.netlink_can import CanParameters, CanStatistics
 
 _LOGGER: Final = logging.getLogger("anycan.network")
-_SENT: Final = Transmit.SENT
+_SENT: Final = TransmitResult.SENT
 
 
 @attrs.define
@@ -86,7 +86,9 @@ class Interface:
         "up",
     )
 
-    def __init__(self, index: int, name: str, mtu: int, device: Device, stack: Stack) -> None:
+    def __init__(
+        self, index: int, name: str, mtu: int, device: NetworkDevice, stack: Stack
+    ) -> None:
         self.index = index
         self.name = name
         self.mtu = mtu
@@ -204,26 +206,31 @@ class Interface:
         return self._transmit_otherwise(result, prepared, sender, loopback, now_ns)
 
     def _transmit_otherwise(
-        self, result: Transmit, prepared: Prepared, sender: Sender, loopback: bool, now_ns: int
+        self,
+        result: TransmitResult,
+        prepared: Prepared,
+        sender: Sender,
+        loopback: bool,
+        now_ns: int,
     ) -> bool:
         """Do what is to be done with a frame that was not sent on a wire of this device alone."""
         payload, kind, word, size = prepared
         counters = self.counters
         echoed = self.device.echo
-        if result is Transmit.SHARED:
+        if result is TransmitResult.SHARED:
             counters.sent += 1
             counters.sent_bytes += size
             self._share(prepared, sender, loopback, now_ns)
             return False
-        if result is Transmit.FULL:
+        if result is TransmitResult.FULL:
             counters.send_dropped += 1
             raise failure(errno.ENOBUFS)
-        if result is Transmit.LOST:
+        if result is TransmitResult.LOST:
             counters.send_dropped += 1
             if loopback and not echoed:
                 self._hand_out(payload, kind, word, sender, now_ns)
             return False
-        if result is not Transmit.QUEUED:
+        if result is not TransmitResult.QUEUED:
             raise TypeError(
                 f"the driver of {self.name}, {self.device!r}, is to return a TransmitResult from"
                 f" transmit(), and not {result!r}"

@@ -17,7 +17,7 @@ from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anycan.network.core.device import Device
+    from anycan.network.core.device import NetworkDevice
     from anycan.network.core.roles import Bound, Taker
 
 _LOGGER: Final = logging.getLogger("anycan.network")
@@ -94,7 +94,7 @@ class Stack:
         self.clock.changed()
 
     def add(
-        self, name: str, device: Device, mtu: int = DEFAULT_MTU, index: int | None = None
+        self, name: str, device: NetworkDevice, mtu: int = DEFAULT_MTU, index: int | None = None
     ) -> Interface:
         """Add an interface, down.
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anycan.network.core.device import Device, Transmit, virtual_mtu
+from anycan.network.core.device import NetworkDevice, TransmitResult, virtual_mtu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from anycan.network.core.device import Port
+    from anycan.network.core.device import DevicePort
     from anycan.network.core.interface import Interface
     from anycan.network.core.payload import Prepared
 
 
-class VxcanEnd(Device):
+class VxcanEnd(NetworkDevice):
     """One end of a pair. The other one may be on another network of the same thread.
 
     A frame is received at the other end as one from a bus is, and not as a local one; on the
@@ -72,7 +72,7 @@ class VxcanEnd(Device):
         if peer is not None:
             peer.stack.remove(peer)
 
-    def start(self, _port: Port) -> None:
+    def start(self, _port: DevicePort) -> None:
         """Join the ends, if the other one is up."""
         if self.peer is not None and self.peer.up:
             self._join(joined=True)
@@ -86,9 +86,9 @@ class VxcanEnd(Device):
         if self.other is not None:
             self.other._set_carrier(on=joined)  # noqa: SLF001 - of one class
 
-    def transmit(self, payload: bytes) -> Transmit:  # noqa: ARG002 - hearers() has it next
+    def transmit(self, payload: bytes) -> TransmitResult:  # noqa: ARG002 - hearers() has it next
         """Take a frame to the other end."""
-        return Transmit.SHARED if self.carrier else Transmit.LOST
+        return TransmitResult.SHARED if self.carrier else TransmitResult.LOST
 
     def hearers(self, prepared: Prepared) -> Sequence[tuple[Interface, Prepared]]:
         """Give the other end."""
