@@ -1,9 +1,14 @@
-"""``anycan/__init__.py`` re-exports the public names, documented, and holds nothing else."""
+"""``anycan/__init__.py`` re-exports the public names, documented, and holds nothing else.
+
+For type checkers it imports them; at run time ``anycan/_exports.py`` does, name by name.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import anycan
+from anycan._exports import EXPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_MACHINERY = (
+    "from __future__ import annotations",
+    "from typing import TYPE_CHECKING",
+    "from anycan._exports import lazy_exports",
+    "__getattr__, __dir__ = lazy_exports(__name__, globals())",
+)
 
 
 def export_problems(source: str) -> list[str]:
@@ -25,9 +39,11 @@ def export_problems(source: str) -> list[str]:
     problems: list[str] = []
     imported: list[str] = []
     exported: list[str] | None = None
-    for node in ast.parse(source).body:
+    for node in _statements(source):
+        if ast.unparse(node) in _MACHINERY:
+            continue
         match node:
-            case ast.Expr(value=ast.Constant(value=str())) | ast.ImportFrom(module="__future__"):
+            case ast.Expr(value=ast.Constant(value=str())):
                 pass
             case ast.ImportFrom(module=str(module), names=names, level=0) if module.startswith(
                 "anycan."
@@ -45,6 +61,28 @@ def export_problems(source: str) -> list[str]:
     problems += [f"{name} is not in __all__" for name in set(imported) - set(exported)]
     problems += [f"{name} is not imported" for name in set(exported) - set(imported)]
     return problems
+
+
+def _statements(source: str) -> Iterator[ast.stmt]:
+    """Give the statements, and of those for type checkers the ones within."""
+    for node in ast.parse(source).body:
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=orelse):
+                yield from body
+                yield from orelse
+            case _:
+                yield node
+
+
+def declared(source: str) -> dict[str, str]:
+    """Give of each name that is imported for type checkers where it is imported from."""
+    return {
+        alias.name: (node.module or "").removeprefix("anycan.")
+        for node in _statements(source)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anycan.")
+        for alias in node.names
+        if alias.name != "lazy_exports"
+    }
 
 
 def undocumented(namespace: Any, names: list[str]) -> Iterator[str]:
@@ -75,6 +113,40 @@ def test_the_package_only_re_exports() -> None:
     assert export_problems(Path(anycan.__file__).read_text()) == []
 
 
+def test_what_is_declared_is_what_is_imported() -> None:
+    imported = {name: module for module, names in EXPORTS.items() for name in names}
+    assert imported == declared(Path(anycan.__file__).read_text())
+    assert sum(map(len, EXPORTS.values())) == len(imported)
+
+
+def test_every_name_can_be_had_and_is_listed() -> None:
+    namespace: dict[str, Any] = {}
+    exec("from anycan import *", namespace)  # noqa: S102 - as users do
+    assert namespace.keys() >= set(anycan.__all__)
+    assert set(dir(anycan)) >= set(anycan.__all__)
+
+
+def test_what_there_is_not() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'anycan' has no attribute 'open_row'$"):
+        anycan.open_row  # type: ignore[attr-defined]  # noqa: B018 - it raises
+
+
+@pytest.mark.parametrize(
+    ("statement", "module"),
+    [
+        ("import anycan", "anyio"),
+        ("import anycan", "attrs"),
+        ("from anycan import Frame", "anyio"),
+        ("from anycan import open_raw", "anycan.network.user"),
+        ("from anycan import open_raw", "anycan.gateway"),
+        ("from anycan import UserNetwork", "anycan.network.server"),
+    ],
+)
+def test_what_is_not_asked_for_is_not_imported(statement: str, module: str) -> None:
+    program = f"{statement}; import sys; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own words
+
+
 def test_every_name_has_a_docstring() -> None:
     assert list(undocumented(anycan, anycan.__all__)) == []
 
@@ -101,6 +173,8 @@ def test_nothing_has_two_names() -> None:
         ("__all__ = sorted([])", "line 1 is neither"),
         ("if True:\n    x = 1\n__all__ = []", "line 1 is neither"),
         ("def f(): ...\n__all__ = []", "line 1 is neither"),
+        ("if TYPE_CHECKING:\n    import os\n__all__ = []", "line 2 is neither"),
+        ("if TYPE_CHECKING:\n    from anycan.frame import F\n__all__ = []", "F is not in __all__"),
     ],
 )
 def test_the_export_rule_can_fail(source: str, problem: str) -> None:

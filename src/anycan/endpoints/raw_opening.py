@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from anycan.endpoints.link_values import resolve_policy
 from anycan.endpoints.raw import RawEndpoint
-from anycan.endpoints.raw_waiting import WaitingRawEndpoint
 from anycan.sockets.networks import resolve_network
 from anycan.sockets.raw import RawSocket
 from anycan.sockets.raw_options import RawOptions
@@ -117,9 +116,14 @@ async def open_raw(
     policy = resolve_policy(on_link_loss, on_gap)
     socket = RawSocket(resolve_network(network), interface, options)
     try:
-        endpoint = (
-            RawEndpoint(socket) if policy is None else WaitingRawEndpoint(socket, policy, on_gap)
-        )
+        if policy is None:
+            endpoint = RawEndpoint(socket)
+        else:
+            from anycan.endpoints.raw_waiting import (  # noqa: PLC0415 - few wait, and it is much
+                WaitingRawEndpoint,
+            )
+
+            endpoint = WaitingRawEndpoint(socket, policy, on_gap)
     except BaseException:
         socket.close()
         raise

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from anycan.endpoints.base_transport import running_loop
 from anycan.endpoints.link_values import resolve_policy
 from anycan.endpoints.transport import RawTransport
-from anycan.endpoints.transport_waiting import WaitingRawTransport
 from anycan.sockets.networks import resolve_network
 from anycan.sockets.raw import RawSocket
 from anycan.sockets.raw_options import RawOptions
@@ -119,11 +118,14 @@ async def create_raw_transport(
     protocol = protocol_factory()
     socket = RawSocket(resolve_network(network), interface, options)
     try:
-        transport = (
-            RawTransport(loop, socket, protocol)
-            if policy is None
-            else WaitingRawTransport(loop, socket, protocol, policy, on_gap)
-        )
+        if policy is None:
+            transport = RawTransport(loop, socket, protocol)
+        else:
+            from anycan.endpoints.transport_waiting import (  # noqa: PLC0415 - few wait
+                WaitingRawTransport,
+            )
+
+            transport = WaitingRawTransport(loop, socket, protocol, policy, on_gap)
     except BaseException:
         socket.close()
         raise

@@ -11,13 +11,11 @@ from weakref import WeakValueDictionary
 from anyio import TASK_STATUS_IGNORED, sleep_forever
 
 from anycan.exceptions import NetworkUnavailableError
-from anycan.network.allowance import ServerLimits
 from anycan.network.core.bcm import BcmSocketCore
 from anycan.network.core.isotp import IsotpSocketCore
 from anycan.network.core.raw import RawSocketCore
 from anycan.network.core.stack import Stack
 from anycan.network.driver import LoopDriver
-from anycan.network.server import NetworkServer
 from anycan.network.user_faults import UserFaults
 from anycan.network.user_interface import UserInterface
 from anycan.wire.constants import CAN_BCM, CAN_ISOTP, CAN_RAW
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
+    from anycan.network.allowance import ServerLimits
     from anycan.network.core.socket import SocketCore
 
 __all__ = ["UserInterface", "UserNetwork"]
@@ -164,6 +163,9 @@ class UserNetwork(UserFaults):
                     await tasks.start(network.serve, "/run/user/1000/anycan.sock")
                     ...  # other processes come and go; tasks.cancel_scope.cancel() ends it
         """
+        from anycan.network.allowance import ServerLimits  # noqa: PLC0415 - few are served
+        from anycan.network.server import NetworkServer  # noqa: PLC0415 - as above
+
         server = NetworkServer(
             self,
             path,

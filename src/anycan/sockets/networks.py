@@ -1,4 +1,7 @@
-"""Which network is meant, and opening a socket on it."""
+"""Which network is meant, and opening a socket on it.
+
+A program on the kernel does not wait for the networks in user space to be imported.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,10 @@ from anyio import to_thread
 
 from anycan.exceptions import NetworkUnavailableError
 from anycan.network.base import Network
-from anycan.network.client import ServedNetwork
-from anycan.network.user import UserNetwork
 from anycan.sockets.kernel import KernelDescriptor, KernelNetwork, kernel
-from anycan.sockets.served import ServedDescriptor
-from anycan.sockets.user import UserDescriptor
 
 if TYPE_CHECKING:
+    from anycan.network.client import ServedNetwork
     from anycan.sockets.descriptor import Descriptor
 
 NETWORK_VARIABLE: Final = "ANYCAN_NETWORK"
@@ -46,6 +46,8 @@ def resolve_network(network: Network | str | None) -> Network:
         return kernel
     scheme, _, rest = network.partition(":")
     if scheme == "user" and rest:
+        from anycan.network.user import UserNetwork  # noqa: PLC0415 - see the top
+
         found = UserNetwork.find(rest)
         if found is None:
             raise NetworkUnavailableError(
@@ -63,6 +65,8 @@ def resolve_network(network: Network | str | None) -> Network:
 
 def _connection(path: str) -> ServedNetwork:
     """Give this process's connection to a served network; all that name it share one."""
+    from anycan.network.client import ServedNetwork  # noqa: PLC0415 - see the top
+
     known = _connections.get(path)
     if known is None or known.closed:  # one that is lost connects again
         known = _connections[path] = ServedNetwork(path)
@@ -92,6 +96,8 @@ async def connect_network(path: str) -> ServedNetwork:
                 async with anycan.open_raw("vcan0", network=network) as can:
                     await can.send(anycan.Frame(0x123, b"hello"))
     """
+    from anycan.network.client import ServedNetwork  # noqa: PLC0415 - see the top
+
     return await to_thread.run_sync(ServedNetwork, path)
 
 
@@ -107,9 +113,14 @@ def open_descriptor(network: Network, kind: int, protocol: int, module: str) -> 
     Raises:
         ProtocolUnavailableError: The network has no such sockets.
     """
+    if isinstance(network, KernelNetwork):
+        return KernelDescriptor(kind, protocol, module)
+    from anycan.network.client import ServedNetwork  # noqa: PLC0415 - see the top
+    from anycan.network.user import UserNetwork  # noqa: PLC0415 - as above
+    from anycan.sockets.served import ServedDescriptor  # noqa: PLC0415 - as above
+    from anycan.sockets.user import UserDescriptor  # noqa: PLC0415 - as above
+
     match network:
-        case KernelNetwork():
-            return KernelDescriptor(kind, protocol, module)
         case UserNetwork():
             return UserDescriptor.on(network, protocol, module)
         case ServedNetwork():
