@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anycan.filter import Filter, FilterIndex, byte
-from anycan.frame import AnyFrame, ErrorFrame, FdFrame, Frame, FrameFields, RemoteFrame, XlFrame
+from anycan.frame import AnyFrame, BlankFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
 from anycan.wire import frame_buffer as module
 from anycan.wire.constants import MSG_CONFIRM, MSG_DONTROUTE
 from anycan.wire.frame_buffer import FrameBuffer
@@ -305,8 +305,8 @@ class TestObjects:
         """Give a list that every frame the module makes is noted in."""
         made: list[object] = []
 
-        def new(fields: type[FrameFields]) -> FrameFields:
-            one = object.__new__(fields)
+        def new() -> BlankFrame:
+            one = BlankFrame()
             made.append(one)
             return one
 
@@ -314,7 +314,7 @@ class TestObjects:
             made.append(arguments)
             return decode_frame(*arguments)
 
-        monkeypatch.setattr(module, "_new", new)
+        monkeypatch.setattr(module, "BlankFrame", new)
         monkeypatch.setattr(module, "decode_frame", decode)
         return made
 
@@ -432,3 +432,32 @@ def test_stamps_of_what_was_sifted(size: int, hardware: bool) -> None:
     assert [(frame.timestamp_ns, frame.hardware_timestamp_ns) for frame in frames] == [
         (NOW + position, 8_000_000_000 + position if hardware else None) for position in (1, 3)
     ]
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize("payload_size", PAYLOAD_SIZES)
+@pytest.mark.parametrize("sieved", [False, True])
+@given(
+    start=st.integers(0, 2**33),
+    stamps=st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 2, 255, 256, 257, 512, (1 << 16) - 1]),
+            st.integers(0, SECOND - 1),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+)
+def test_each_frame_has_its_own_stamp(
+    payload_size: int, sieved: bool, start: int, stamps: list[tuple[int, int]]
+) -> None:
+    wanted = [(start + second) * SECOND + fraction for second, fraction in stamps]
+    buffer = FrameBuffer(len(wanted), payload_size)
+    for position, stamp in enumerate(wanted):
+        buffer.store(position, encode_frame(Frame(position, b"12345678")), 3, 0, stamp, 0)
+    sieve = sieve_of(Filter.all()) if sieved else None
+    frames = buffer.decode(len(wanted), Names(), "can0", sieve)
+    assert [frame.timestamp_ns for frame in frames] == wanted
+    assert [frame.id for frame in frames] == list(range(len(frames)))

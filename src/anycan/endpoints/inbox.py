@@ -280,7 +280,7 @@ class AsyncioInbox(Inbox[ItemT]):
 
     def wait(self) -> Awaitable[None]:
         """Give what the next read finishes."""
-        if not self._waiter.done():
+        if self._waiter.callback is not None:
             raise anyio.BusyResourceError("receiving from")
         if self._borrower is not None or not self.registration.reading:
             if self._removed and not self._closed:

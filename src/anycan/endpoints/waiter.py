@@ -27,14 +27,17 @@ class Waiter:
     """What one task at a time awaits, again and again. It has no result.
 
     A cancelled wait wakes its task by way of the loop, as a future's does.
+
+    Attributes:
+        callback: The wake-up of the task that waits; None: nobody does.
     """
 
     __slots__ = (
         "__weakref__",
         "_asyncio_future_blocking",
-        "_callback",
         "_context",
         "_loop",
+        "callback",
         "get_loop",
         "result",
     )
@@ -46,7 +49,7 @@ class Waiter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._asyncio_future_blocking = False
-        self._callback: Callable[[Any], object] | None = None
+        self.callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
         self.get_loop = partial(next, repeat(loop))
         self.result = partial(next, repeat(None))
@@ -58,16 +61,16 @@ class Waiter:
 
     def wake(self) -> None:
         """Run the task that waits, if one does, until it waits again. For the loop's callbacks."""
-        callback, context = self._callback, self._context
+        callback, context = self.callback, self._context
         if callback is not None and context is not None:
-            self._callback = self._context = None
+            self.callback = self._context = None
             context.run(callback, self)
 
     def wake_soon(self) -> None:
         """Have the task that waits run in the next turn of the loop. For any caller."""
-        callback, context = self._callback, self._context
+        callback, context = self.callback, self._context
         if callback is not None:
-            self._callback = self._context = None
+            self.callback = self._context = None
             self._loop.call_soon(callback, self, context=context)
 
     # What a task asks of a future
@@ -76,7 +79,7 @@ class Waiter:
         self, callback: Callable[[Any], object], *, context: Context | None = None
     ) -> None:
         """Take the task's wake-up."""
-        self._callback = callback
+        self.callback = callback
         self._context = context
 
     def cancel(self, msg: object = None) -> bool:
@@ -85,10 +88,10 @@ class Waiter:
         Args:
             msg: Goes into the CancelledError: by it anyio knows its own cancellations.
         """
-        callback, context = self._callback, self._context
+        callback, context = self.callback, self._context
         if callback is None:
             return False
-        self._callback = self._context = None
+        self.callback = self._context = None
         # The task gets its cancellation in the next turn, from a future of its own: another task
         # may be waiting here by then.
         cancelled = self._loop.create_future()
@@ -98,7 +101,7 @@ class Waiter:
 
     def done(self) -> bool:
         """Tell whether nobody waits."""
-        return self._callback is None
+        return self.callback is None
 
 
 class TrioWaiter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from anycan.frame._base import EFF_FLAG, EFF_MASK, ERR_FLAG, RTR_FLAG, SFF_MASK
 from anycan.frame._classical import (
     AnyFrame,
+    BlankFrame,
     Frame,
     FrameFields,
     RemoteFrame,
@@ -35,6 +36,7 @@ __all__ = [
     "SFF_MASK",
     "XLF",
     "AnyFrame",
+    "BlankFrame",
     "ControllerError",
     "ErrorClass",
     "ErrorFrame",

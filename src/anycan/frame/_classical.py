@@ -137,6 +137,13 @@ class FrameFields(ReceptionFields):
     len8_dlc: int
 
 
+class BlankFrame(FrameFields):
+    """The fields of a :class:`Frame`, none of them set: made without a call of Python."""
+
+    __slots__ = ()
+    __init__ = object.__init__  # whoever makes one sets all fields
+
+
 @final
 @attrs.frozen(init=False, repr=False)
 class Frame(FrameFields):

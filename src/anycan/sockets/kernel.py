@@ -128,12 +128,16 @@ class _Library:
         self.sendmsg = library.sendmsg
         self.sendmsg.argtypes = (integer, pointer, integer)
         self.sendmsg.restype = ctypes.c_ssize_t
-        self.recvmmsg: Any = getattr(library, "recvmmsg", None)
+        # It never blocks and copies a batch at most: to keep the interpreter's lock costs less than
+        # to give it away, and to wait for it again.
+        self.recvmmsg: Any = getattr(ctypes.PyDLL(None, use_errno=True), "recvmmsg", None)
         self.sendmmsg: Any = getattr(library, "sendmmsg", None)
         if self.sendmmsg is not None:
             self.sendmmsg.argtypes = (integer, pointer, size, integer)
 
 
+_CONTROL_SIZE: Final = struct.Struct("@N")
+_CONTROL_SIZE_OFFSET: Final = struct.calcsize("@PIPNP")  # in struct mmsghdr
 _library: _Library | None = None
 
 
@@ -180,7 +184,8 @@ class KernelDescriptor:
         self._buffer: MessageBuffer | None = None
         self._template = b""
         self._headers_address = 0
-        self._first_header = b""
+        self._headers: object = None
+        self._limit = 0
         self._receive_many: Any = None
         self._arguments: tuple[Any, ...] = ()
         self._used = 0
@@ -223,13 +228,14 @@ class KernelDescriptor:
         if buffer is not self._buffer:
             self._link(buffer)
         elif self._used == 1:
-            # The kernel has written its results where it wants to find the sizes.
-            buffer.headers[:_HEADER_SIZE] = self._first_header
+            # The kernel has written its results where it wants to find the sizes. (That of the
+            # address is always the same.)
+            _CONTROL_SIZE.pack_into(buffer.headers, _CONTROL_SIZE_OFFSET, buffer.control_size)
         else:
             end = self._used * _HEADER_SIZE
             buffer.headers[:end] = self._template[:end]
-        if buffer.limit != self._most.value:
-            self._most.value = buffer.limit
+        if buffer.limit != self._limit:
+            self._set_limit(buffer.limit)
         count: int = self._receive_many(*self._arguments)
         if count < 0:
             self._used = 0
@@ -243,19 +249,17 @@ class KernelDescriptor:
         self._vectors = bytearray(buffer.vectors(records_address))
         self._template = buffer.header_template(records_address, _address_of(self._vectors))
         self._headers_address = _address_of(buffer.headers)
+        self._headers = ctypes.byref(ctypes.c_char.from_buffer(buffer.headers))
         buffer.headers[:] = self._template
-        self._first_header = self._template[:_HEADER_SIZE]
         self._receive_many = self._library.recvmmsg or self._receive_each
-        self._most = ctypes.c_uint(buffer.capacity)
-        # Made once: to convert the arguments takes longer than the rest of ctypes' call.
-        self._arguments = (
-            ctypes.c_int(self._fd),
-            ctypes.c_void_p(self._headers_address),
-            self._most,
-            ctypes.c_int(MSG_DONTWAIT),
-            ctypes.c_void_p(None),
-        )
         self._buffer = buffer
+        self._set_limit(buffer.limit)
+
+    def _set_limit(self, limit: int) -> None:
+        """Have so many messages received at most."""
+        self._limit = limit
+        # Made once, of what ctypes converts the fastest: an int is a C int, byref() a pointer.
+        self._arguments = (self._fd, self._headers, limit, MSG_DONTWAIT, None)
 
     def _receive_each(self, *_: object) -> int:
         """Do recvmmsg's work by recvmsg, for a C library that lacks it."""

@@ -64,7 +64,7 @@ class RawSocket(CanSocket):
         sent: Frames that the network took.
         filtered: Frames that the kernel's filters let through, and what is matched here did not.
         filters: What it is to receive.
-        last_count: How many messages the last receive call gave.
+        last_count: How many messages the last call of :meth:`receive_through` gave.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
@@ -224,11 +224,20 @@ class RawSocket(CanSocket):
             InterfaceRemovedError: The interface is gone; told once.
         """
         sieve = self._sieve
+        if sieve is None:  # without another call: this is where most frames come by
+            try:
+                count = self._fill(self._buffer)
+            except OSError as error:
+                raise self._failed_to_receive(error) from None
+            frames = self._decode(count, self._names, self.interface)
+            if len(frames) != count:
+                self.malformed += count - len(frames)
+            self.received += len(frames)
+            return frames
         frames = self._receive(sieve)
-        if sieve is not None:
-            sieve.targets.clear()
-            self.filtered += sieve.refused
-            sieve.refused = 0
+        sieve.targets.clear()
+        self.filtered += sieve.refused
+        sieve.refused = 0
         return frames
 
     def receive_through(self, sieve: Sieve[TakerT], limit: int) -> list[AnyFrame]:
@@ -248,26 +257,25 @@ class RawSocket(CanSocket):
         finally:
             buffer.limit = RECEIVE_BATCH
 
-    def _receive(self, sieve: Sieve[Any] | None) -> list[AnyFrame]:
+    def _receive(self, sieve: Sieve[Any]) -> list[AnyFrame]:
         try:
             count = self._fill(self._buffer)
-        except BlockingIOError:
-            raise
         except OSError as error:
-            self._told_down = True
-            raise self._explain_pending(error) from None
+            raise self._failed_to_receive(error) from None
         self.last_count = count
-        if sieve is None:
-            frames = self._decode(count, self._names, self.interface)
-        else:
-            refused = sieve.refused
-            frames = self._decode(count, self._names, self.interface, sieve)
-            count -= sieve.refused - refused
-        self.received += count
-        if len(frames) != count:
-            self.malformed += count - len(frames)
-            self.received -= count - len(frames)
+        refused = sieve.refused
+        frames = self._decode(count, self._names, self.interface, sieve)
+        count -= sieve.refused - refused
+        self.malformed += count - len(frames)
+        self.received += len(frames)
         return frames
+
+    def _failed_to_receive(self, error: OSError) -> OSError:
+        """Give what to raise when a receive call failed."""
+        if isinstance(error, BlockingIOError):
+            return error
+        self._told_down = True
+        return self._explain_pending(error)
 
     def send(self, frames: Sequence[AnyFrame], interface: str | int | None = None) -> int:
         """Send frames in their order, as many as are taken, up to a batch.

@@ -14,8 +14,8 @@ from anycan.frame import (
     RTR_FLAG,
     SFF_MASK,
     XLF,
+    BlankFrame,
     Frame,
-    FrameFields,
 )
 from anycan.wire.constants import (
     CAN_MTU,
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 _WORD = Struct("=I")
 _XL_WORD: Final = 0x00FF0000 | SFF_MASK  # linux/can.h: the VCID and the priority, and no more
-_new = object.__new__
+_FIRST = Struct("@II8s")
+_SECONDS = Struct("@l")
 _LAST_EXTENDED: Final = EFF_FLAG | EFF_MASK
 
 
@@ -60,7 +61,7 @@ _COMPARED: Final = (
 )
 
 
-def _verdict(sieve: Sieve[Any], payload: bytearray, interface: str | None) -> Any:
+def _verdict(sieve: Sieve[Any], payload: bytes | bytearray, interface: str | None) -> Any:
     """Give who takes a frame, or what decides it once it is made."""
     (word,) = _WORD.unpack_from(payload)
     if payload[4] & XLF:
@@ -84,7 +85,7 @@ class FrameBuffer(MessageBuffer):
         capacity: As of :class:`MessageBuffer`, and so are the rest.
     """
 
-    __slots__ = ("_record", "_record_views", "_records_of", "_unpack_record")
+    __slots__ = ("_record_views", "_records_of", "_seconds_offset", "_unpack_record")
 
     def __init__(
         self, capacity: int, payload_size: int = CANFD_MTU, *, hardware_stamps: bool = False
@@ -93,13 +94,12 @@ class FrameBuffer(MessageBuffer):
         # The first four words of a classical frame as two: the second holds the length in its
         # lowest byte, and no more than that in a plain frame (on big-endian machines it never
         # looks plain, which is slower and as right).
-        stamp = calcsize("@" + CONTROL_HEADER)
-        self._record = Struct(
-            f"@II8s{payload_size - CAN_MTU}x4xI16x{stamp}xll"
-            f"{self.control_size - stamp - calcsize('@ll')}x"
-        )
-        self._records_of = self._record.iter_unpack
-        self._unpack_record = self._record.unpack_from
+        before = f"@II8s{payload_size - CAN_MTU}x4xI16x{calcsize('@' + CONTROL_HEADER)}x"
+        after = f"{self.control_size - calcsize('@' + CONTROL_HEADER + 'll')}x"
+        second = f"{calcsize('@l')}x"
+        self._unpack_record = Struct(before + "ll" + after).unpack_from
+        self._records_of = Struct(before + second + "l" + after).iter_unpack  # all of one second
+        self._seconds_offset = calcsize(before)
         # A slice of a memoryview costs an allocation per batch; batches come in few sizes.
         self._record_views: dict[tuple[int, int], memoryview] = {}
 
@@ -139,7 +139,7 @@ class FrameBuffer(MessageBuffer):
                         if not takers:
                             sieve.refused += 1
                             return []
-                    frame: Any = _new(FrameFields)
+                    frame: Any = BlankFrame()
                     frame.timestamp_ns = seconds * SECOND + fraction
                     frame.hardware_timestamp_ns = None
                     frame.interface = bound
@@ -171,21 +171,17 @@ class FrameBuffer(MessageBuffer):
                 start = end
                 continue
             # A run of classical CAN: this is where a reader's time goes.
+            end = self._second_end(start, end)
             view = self._record_views.get((start, end))
             if view is None:
                 view = self._make_view(start, end)
             local = flags & MSG_DONTROUTE != 0
             own = flags & MSG_CONFIRM != 0
-            seconds_before = base = 0
+            base = self._seconds(start) * SECOND
             interface = bound
-            offset = (start - 1) * self.stride
-            for word, shape, data, ifindex, seconds, fraction in self._records_of(view):
-                offset += self.stride
+            for word, shape, data, ifindex, fraction in self._records_of(view):
                 if bound is None:
                     interface = names[ifindex]
-                if seconds != seconds_before:
-                    seconds_before = seconds
-                    base = seconds * SECOND
                 # What is not a plain data frame (a remote or error frame, a raw DLC, reserved
                 # bits set) makes one of the two words larger.
                 if shape <= 8 and (word <= SFF_MASK or EFF_FLAG <= word <= _LAST_EXTENDED):
@@ -198,7 +194,7 @@ class FrameBuffer(MessageBuffer):
                         if not takers:
                             refused += 1
                             continue
-                    frame = _new(FrameFields)
+                    frame = BlankFrame()
                     frame.timestamp_ns = base + fraction
                     frame.hardware_timestamp_ns = None
                     frame.interface = interface
@@ -221,7 +217,7 @@ class FrameBuffer(MessageBuffer):
                     elif sieve.settle(takers, frame):  # type: ignore[union-attr]  # there is one
                         frames.append(frame)
                 else:
-                    payload = self.records[offset : offset + CAN_MTU]
+                    payload = _FIRST.pack(word, shape, data)  # as it was
                     if sieve is not None:
                         takers = _verdict(sieve, payload, interface)
                         if not takers:
@@ -250,6 +246,33 @@ class FrameBuffer(MessageBuffer):
         while first < count and self._compared_bytes(first) == wanted:
             first += 1
         return first
+
+    def _seconds(self, position: int) -> int:
+        """Give the seconds of a message's (software) time stamp."""
+        offset = position * self.stride + self._seconds_offset
+        return int(_SECONDS.unpack_from(self.records, offset)[0])
+
+    def _second_end(self, start: int, end: int) -> int:
+        """Give where those messages end, of a run, that came in the second of the first one.
+
+        The first and the last are compared whole. Between these, two bytes are enough: a clock
+        would have to be set by a multiple of 18 hours, and back.
+        """
+        if start + 1 == end:
+            return end
+        second = self._seconds(start)
+        if self._seconds(end - 1) == second:
+            stride = self.stride
+            for offset in _two_low_bytes(self._seconds_offset, calcsize("@l")):
+                column = self.records[start * stride + offset : end * stride : stride]
+                if column.count(column[0]) != len(column):
+                    break
+            else:
+                return end
+        position = start + 1
+        while self._seconds(position) == second:
+            position += 1
+        return position
 
     def _compared_bytes(self, position: int) -> bytes:
         start = position * self._header.size

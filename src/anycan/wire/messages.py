@@ -45,6 +45,8 @@ _STAMP_LENGTH: Final = calcsize("@" + CONTROL_HEADER + "ll")
 _HEADER: Final = "@PIPNPNi0PI0P"  # struct mmsghdr, whole
 _HEADER_RESULT: Final = f"@{calcsize('@PIPNP')}xNi0PI0P"  # controllen, flags, length
 HEADER_SIZE: Final = calcsize(_HEADER)
+_LENGTH = Struct("@I")
+_LENGTH_OFFSET: Final = calcsize("@PIPNPNi0P")  # in struct mmsghdr
 _IOVEC = Struct("@PN")
 SECOND: Final = 1_000_000_000
 
@@ -246,12 +248,7 @@ class MessageBuffer:
 
     def set_length(self, position: int, length: int) -> None:
         """Set the length of one message, which recvmsg(2) gives and recvmmsg(2) writes itself."""
-        control_length, flags, _ = self._header.unpack_from(
-            self.headers, position * self._header.size
-        )
-        self._header.pack_into(
-            self.headers, position * self._header.size, control_length, flags, length
-        )
+        _LENGTH.pack_into(self.headers, position * HEADER_SIZE + _LENGTH_OFFSET, length)
 
     def message(
         self, position: int, names: Mapping[int, str | None]
