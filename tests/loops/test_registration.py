@@ -177,3 +177,80 @@ def test_closed_while_a_renewal_is_pending(make_loop: Any, wire: Wire) -> None:
         assert case.seen == []
 
     run(make_loop, wire, test)
+
+
+class RestingCase(Case):
+    """A case whose reading rests for longer than the test takes, unless it is behind."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
+        super().__init__(loop, wire)
+        self.is_behind = False
+        self.registration = Registration(
+            loop, wire.own.fileno(), self.on_readable, 60.0, lambda: self.is_behind
+        )
+
+
+def rest(make_loop: Callable[[], asyncio.AbstractEventLoop], wire: Wire, test: Any) -> None:
+    async def main() -> None:
+        case = RestingCase(asyncio.get_running_loop(), wire)
+        try:
+            case.registration.start_reading()
+            wire.arrive()
+            await case.sees(b"hello")
+            await test(case)
+        finally:
+            case.registration.close()
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(main())
+
+
+async def some_turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_after_a_read_it_rests(make_loop: Any, wire: Wire) -> None:
+    async def test(case: RestingCase) -> None:
+        wire.arrive()
+        await some_turns()
+        assert case.seen == []
+        case.registration.stop_reading()
+        case.registration.start_reading()  # which ends the rest
+        await case.sees(b"hello")
+
+    rest(make_loop, wire, test)
+
+
+def test_one_that_is_behind_does_not_rest(make_loop: Any, wire: Wire) -> None:
+    async def test(case: RestingCase) -> None:
+        case.registration.stop_reading()
+        case.is_behind = True
+        case.registration.start_reading()
+        wire.arrive()
+        await case.sees(b"hello")
+        wire.arrive()
+        await case.sees(b"hello")
+
+    rest(make_loop, wire, test)
+
+
+def test_to_register_anew_does_not_end_a_rest(make_loop: Any, wire: Wire) -> None:
+    async def test(case: RestingCase) -> None:
+        case.registration.renew()
+        wire.arrive()
+        await some_turns()
+        assert case.seen == []
+
+    rest(make_loop, wire, test)
+
+
+def test_one_that_is_closed_while_it_rests_reads_no_more(make_loop: Any, wire: Wire) -> None:
+    async def test(case: RestingCase) -> None:
+        case.registration.close()
+        wire.arrive()
+        await some_turns()
+        assert case.seen == []
+        assert not case.registration.reading
+
+    rest(make_loop, wire, test)

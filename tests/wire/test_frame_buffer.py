@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anycan.filter import Filter, FilterIndex, byte
-from anycan.frame import AnyFrame, BlankFrame, ErrorFrame, FdFrame, Frame, RemoteFrame, XlFrame
+from anycan.frame import (
+    AnyFrame,
+    BlankFrame,
+    ErrorFrame,
+    FdFrame,
+    Frame,
+    FrameFields,
+    RemoteFrame,
+    XlFrame,
+)
 from anycan.wire import frame_buffer as module
 from anycan.wire.constants import MSG_CONFIRM, MSG_DONTROUTE
 from anycan.wire.frame_buffer import FrameBuffer
@@ -305,8 +314,8 @@ class TestObjects:
         """Give a list that every frame the module makes is noted in."""
         made: list[object] = []
 
-        def new() -> BlankFrame:
-            one = BlankFrame()
+        def new() -> FrameFields:
+            one: FrameFields = BlankFrame()
             made.append(one)
             return one
 

@@ -57,6 +57,8 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
         socket: TransportSocket[ItemT],
         protocol: asyncio.BaseProtocol,
         high_water: int = HIGH_WATER,
+        coalesce: float = 0.0,
+        behind: Callable[[], bool] = bool,
     ) -> None:
         super().__init__(
             {
@@ -72,7 +74,7 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
         self._high = self._default_high = high_water
         self._low = high_water // 4
         self._incoming: deque[ItemT] = deque()
-        self._registration = Registration(loop, socket.fd, self._on_readable)
+        self._registration = Registration(loop, socket.fd, self._on_readable, coalesce, behind)
         self._reading_paused = False
         self._closing = False
         self._closed = False

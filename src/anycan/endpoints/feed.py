@@ -276,6 +276,8 @@ class AnyioFeed(Feed):
         super().__init__(*arguments)
         self._resumed = anyio.Event()
         self._scope = anyio.CancelScope()
+        self._coalesce = self.socket.options.coalesce
+        self._rests_until = 0.0
 
     async def run(self) -> None:
         """Hand on frames until the feed is closed."""
@@ -284,6 +286,7 @@ class AnyioFeed(Feed):
             while self._open:
                 try:
                     if not self._backlog:
+                        await self._rest()
                         await anyio.wait_readable(self.socket.fd)
                     if self._ended.is_set():  # between its waking and its running
                         break
@@ -303,6 +306,11 @@ class AnyioFeed(Feed):
                     await checkpoint()
         if self._error is not None:
             raise self._error
+
+    async def _rest(self) -> None:
+        if self._coalesce and not self.socket.is_behind():
+            await anyio.sleep_until(self._rests_until)
+            self._rests_until = anyio.current_time() + self._coalesce
 
     def resume(self) -> None:
         """Read on."""

@@ -197,11 +197,25 @@ class Inbox(Generic[ItemT]):
 
 
 class AnyioInbox(Inbox[ItemT]):
-    """An inbox for any back end: reads when asked, registers for each wait."""
+    """An inbox for any back end: reads when asked, registers for each wait.
 
-    def __init__(self, socket: ReadableSocket[ItemT]) -> None:
+    Args:
+        socket: The socket.
+        coalesce: Seconds that reading rests after each read, as of :class:`Registration`.
+        behind: Tells whether much more may wait, so that it does not rest.
+    """
+
+    def __init__(
+        self,
+        socket: ReadableSocket[ItemT],
+        coalesce: float = 0.0,
+        behind: Callable[[], bool] = bool,
+    ) -> None:
         super().__init__(socket)
         self._scope: anyio.CancelScope | None = None
+        self._coalesce = coalesce
+        self._behind = behind
+        self._rests_until = 0.0
 
     @property
     def busy(self) -> bool:
@@ -211,6 +225,8 @@ class AnyioInbox(Inbox[ItemT]):
     async def wait(self) -> None:
         """Let other tasks run, then read, waiting until that gives frames."""
         while True:
+            if self._coalesce and not self._behind():
+                await self._rest()
             await checkpoint()
             try:
                 self.read()
@@ -218,6 +234,8 @@ class AnyioInbox(Inbox[ItemT]):
                 if self._scope is not None:
                     raise anyio.BusyResourceError("receiving from") from None
             else:
+                if self._coalesce:
+                    self._rests_until = anyio.current_time() + self._coalesce
                 if self.items:
                     return
                 continue
@@ -227,6 +245,21 @@ class AnyioInbox(Inbox[ItemT]):
                     await anyio.wait_readable(self._socket.fd)
             finally:
                 self._scope = None
+
+    async def _rest(self) -> None:
+        if self._scope is not None:
+            raise anyio.BusyResourceError("receiving from")
+        self._scope = anyio.CancelScope(deadline=self._rests_until)
+        try:
+            with self._scope:
+                await anyio.sleep_forever()
+        finally:
+            self._scope = None
+
+    def close(self) -> None:
+        """Forget what was not taken; whoever rests is woken with ClosedResourceError."""
+        super().close()
+        self.renew()
 
     async def wait_writable(self) -> None:
         """Wait until the socket may have room; ``anyio.notify_closing`` ends it too."""
@@ -246,18 +279,29 @@ class AnyioInbox(Inbox[ItemT]):
 class AsyncioInbox(Inbox[ItemT]):
     """An inbox for asyncio: the loop reads as frames come, and rests while the inbox is full.
 
+    Args:
+        socket: The socket.
+        loop: The loop.
+        coalesce: As of :class:`AnyioInbox`, and so is the rest.
+
     Attributes:
         loop: The loop.
         registration: What the descriptor has registered with it.
     """
 
-    def __init__(self, socket: ReadableSocket[ItemT], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        socket: ReadableSocket[ItemT],
+        loop: asyncio.AbstractEventLoop,
+        coalesce: float = 0.0,
+        behind: Callable[[], bool] = bool,
+    ) -> None:
         super().__init__(socket)
         self.loop = loop
         self._receive = socket.receive
         self._waiter = Waiter(loop)
         self._room: asyncio.Future[None] | None = None  # of whoever waits to send
-        self.registration = Registration(loop, socket.fd, self._on_readable)
+        self.registration = Registration(loop, socket.fd, self._on_readable, coalesce, behind)
         self.registration.start_reading()
 
     def _on_readable(self) -> None:
@@ -345,7 +389,11 @@ class AsyncioInbox(Inbox[ItemT]):
         self._on_writable()
 
 
-def open_inbox(socket: ReadableSocket[ItemT]) -> Inbox[ItemT]:
+def open_inbox(
+    socket: ReadableSocket[ItemT], coalesce: float = 0.0, behind: Callable[[], bool] = bool
+) -> Inbox[ItemT]:
     """Give the inbox that suits the running event loop."""
     loop = asyncio_loop()
-    return AnyioInbox(socket) if loop is None else AsyncioInbox(socket, loop)
+    if loop is None:
+        return AnyioInbox(socket, coalesce, behind)
+    return AsyncioInbox(socket, loop, coalesce, behind)

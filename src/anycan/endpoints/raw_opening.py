@@ -36,6 +36,7 @@ async def open_raw(
     timestamps: Literal["software", "hardware"] = "software",
     receive_buffer: int | None = None,
     send_buffer: int | None = None,
+    coalesce: float = 0.0,
     on_link_loss: OnLinkLoss = "raise",
     on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
@@ -60,6 +61,10 @@ async def open_raw(
             ``net.core.rmem_max`` allows without the right to exceed it.
         send_buffer: Size of the socket's send buffer in bytes, by the same count, from 1; None:
             the least there is, so that a full interface is noticed early.
+        coalesce: Seconds, up to 1. After frames have been read, reading rests for so long (unless
+            more wait than one call takes), and what comes meanwhile is read at once: on a busy bus
+            a fraction of the processor time, for a delay that is bounded. Stamps are the kernel's
+            all the same. 0: each frame is read as it comes.
         on_link_loss: ``"raise"``: an interface that goes down or is removed is told by an
             exception. ``"wait"`` or a :class:`LinkWait`: it is waited for, and so is a controller
             that is bus-off. Receiving goes on when the link is back, of an interface that was made
@@ -81,7 +86,8 @@ async def open_raw(
         NetworkUnavailableError: There is no such network.
         CanOSError: The system refused for another reason, such as too many open files.
         ValueError: Options that contradict each other (``xl`` without ``fd``, ``vcid`` without
-            ``xl``, ``on_gap`` without waiting), or a buffer's size that is out of range.
+            ``xl``, ``on_gap`` without waiting), or ``coalesce`` or a buffer's size that is out of
+            range.
         TypeError: An argument is of no type that it can have.
 
     An interface that is down can be opened: the first receive raises InterfaceDownError, and
@@ -112,6 +118,7 @@ async def open_raw(
         timestamps=timestamps,
         receive_buffer=receive_buffer,
         send_buffer=send_buffer,
+        coalesce=coalesce,
     )
     policy = resolve_policy(on_link_loss, on_gap)
     socket = RawSocket(resolve_network(network), interface, options)

@@ -38,7 +38,8 @@ class RawTransport(BaseCanTransport[AnyFrame]):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, socket: RawSocket, protocol: CanProtocol
     ) -> None:
-        super().__init__(loop, socket, protocol)
+        options = socket.options
+        super().__init__(loop, socket, protocol, coalesce=options.coalesce, behind=socket.is_behind)
         self._socket = socket
         self._outgoing: deque[tuple[AnyFrame, str | int | None]] = deque()
         self._pacer = Pacer()

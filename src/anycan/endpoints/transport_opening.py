@@ -39,6 +39,7 @@ async def create_raw_transport(
     timestamps: Literal["software", "hardware"] = "software",
     receive_buffer: int | None = None,
     send_buffer: int | None = None,
+    coalesce: float = 0.0,
     on_link_loss: OnLinkLoss = "raise",
     on_gap: Callable[[LinkGap], object] | None = None,
     network: Network | str | None = None,
@@ -59,6 +60,10 @@ async def create_raw_transport(
         timestamps: See :func:`open_raw`.
         receive_buffer: See :func:`open_raw`.
         send_buffer: See :func:`open_raw`.
+        coalesce: Seconds, up to 1. After frames have been read, reading rests for so long (unless
+            more wait than one call takes), and what comes meanwhile is read at once: on a busy bus
+            a fraction of the processor time, for a delay that is bounded. Stamps are the kernel's
+            all the same. 0: each frame is read as it comes.
         on_link_loss: See :func:`open_raw`. With ``"wait"`` the protocol is told of no interface
             that goes down, and frames that are sent wait meanwhile; ``pause_writing`` says when it
             is enough of them.
@@ -112,6 +117,7 @@ async def create_raw_transport(
         timestamps=timestamps,
         receive_buffer=receive_buffer,
         send_buffer=send_buffer,
+        coalesce=coalesce,
     )
     loop = running_loop("open_raw()")
     policy = resolve_policy(on_link_loss, on_gap)

@@ -25,18 +25,29 @@ class Registration:
         loop: The loop.
         fd: The descriptor.
         on_readable: Called while the descriptor is readable and reading is on.
+        coalesce: Seconds that reading rests after each call, so that what comes meanwhile is read
+            at once; 0: none.
+        behind: Tells after a call whether much more may wait: then it does not rest.
 
     Attributes:
         reading: Whether reading is on; for others to read.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, fd: int, on_readable: Callable[[], object]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        fd: int,
+        on_readable: Callable[[], object],
+        coalesce: float = 0.0,
+        behind: Callable[[], bool] = bool,
     ) -> None:
         self._loop = loop
         self._fd = fd
         self._on_readable = on_readable
         self._on_writable: Callable[[], object] | None = None
+        self._coalesce = coalesce
+        self._behind = behind
+        self._rest: asyncio.TimerHandle | None = None
         self.reading = False
         self._renewal: asyncio.Handle | None = None
 
@@ -51,14 +62,33 @@ class Registration:
             if waits(self._fd):
                 self.renew()
             elif self._renewal is None:
-                self._loop.add_reader(self._fd, self._on_readable)
+                self._add_reader()
 
     def stop_reading(self) -> None:
         """Turn reading off."""
         if self.reading:
             self.reading = False
-            if self._renewal is None:
+            if self._rest is not None:
+                self._rest.cancel()
+                self._rest = None
+            elif self._renewal is None:
                 self._loop.remove_reader(self._fd)
+
+    def _add_reader(self) -> None:
+        # One that never rests is called by the loop itself.
+        callback = self._read_and_rest if self._coalesce else self._on_readable
+        self._loop.add_reader(self._fd, callback)
+
+    def _read_and_rest(self) -> None:
+        self._on_readable()
+        if self.reading and self._renewal is None and not self._behind():
+            self._loop.remove_reader(self._fd)
+            self._rest = self._loop.call_later(self._coalesce, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        if self._renewal is None:
+            self._add_reader()
 
     def start_writing(self, on_writable: Callable[[], object]) -> None:
         """Turn writing on: have a function called while the descriptor is writable."""
@@ -82,7 +112,7 @@ class Registration:
         In between it gets the file that waits for its number, if one does.
         """
         if self._renewal is None:
-            if self.reading:
+            if self.reading and self._rest is None:
                 with suppress(OSError):  # where it is closed
                     self._loop.remove_reader(self._fd)
             if self._on_writable is not None:
@@ -95,8 +125,8 @@ class Registration:
         self._renewal = None
         if not settle(self._fd):  # its former file would have its callbacks called for ever
             return
-        if self.reading:
-            self._loop.add_reader(self._fd, self._on_readable)
+        if self.reading and self._rest is None:
+            self._add_reader()
         if self._on_writable is not None:
             self._loop.add_writer(self._fd, self._on_writable)
 

@@ -64,7 +64,7 @@ class RawSocket(CanSocket):
         sent: Frames that the network took.
         filtered: Frames that the kernel's filters let through, and what is matched here did not.
         filters: What it is to receive.
-        last_count: How many messages the last call of :meth:`receive_through` gave.
+        last_count: How many messages the last receive call gave.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
@@ -229,6 +229,7 @@ class RawSocket(CanSocket):
                 count = self._fill(self._buffer)
             except OSError as error:
                 raise self._failed_to_receive(error) from None
+            self.last_count = count
             frames = self._decode(count, self._names, self.interface)
             if len(frames) != count:
                 self.malformed += count - len(frames)
@@ -269,6 +270,10 @@ class RawSocket(CanSocket):
         self.malformed += count - len(frames)
         self.received += len(frames)
         return frames
+
+    def is_behind(self) -> bool:
+        """Tell whether the last receive call gave a whole batch, so that more may wait."""
+        return self.last_count == RECEIVE_BATCH
 
     def _failed_to_receive(self, error: OSError) -> OSError:
         """Give what to raise when a receive call failed."""

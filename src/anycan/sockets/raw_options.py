@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from anycan.filter import CanFilter, Filter
     from anycan.frame import ErrorClass
 
+_LONGEST_REST: Final = 1.0
 _HARDWARE_STAMPS: Final = (
     SOF_TIMESTAMPING_RX_HARDWARE
     | SOF_TIMESTAMPING_RX_SOFTWARE
@@ -53,6 +54,7 @@ class RawOptions:
     timestamps: Literal["software", "hardware"] = "software"
     receive_buffer: int | None = None
     send_buffer: int | None = None
+    coalesce: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         if self.xl and not self.fd:
@@ -61,6 +63,11 @@ class RawOptions:
             raise ValueError("vcid= is for CAN XL frames: it needs xl=True")
         if self.timestamps not in {"software", "hardware"}:
             raise ValueError(f'timestamps= is "software" or "hardware", not {self.timestamps!r}')
+        if not 0 <= self.coalesce <= _LONGEST_REST:
+            raise ValueError(
+                f"coalesce= is 0 to {_LONGEST_REST:g} seconds, not {self.coalesce!r}: frames wait"
+                " so long in the receive buffer"
+            )
         check_buffer("receive_buffer", self.receive_buffer)
         check_buffer("send_buffer", self.send_buffer)
 
