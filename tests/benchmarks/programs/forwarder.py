@@ -1,4 +1,7 @@
-"""What forwards, to be measured by ``gateway.py``: each in a process of its own, until killed."""
+"""Forwards between two interfaces, until killed: what ``cases/gateway.py`` measures.
+
+Usage: forwarder.py KIND BACKEND NEAR FAR, or forwarder.py bare NEAR FAR.
+"""
 
 from __future__ import annotations
 

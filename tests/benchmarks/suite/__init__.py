@@ -1,0 +1,1 @@
+"""What every benchmark has in common: contenders that take turns, bounds, tables, plots."""
