@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import anyio
 import pytest
@@ -56,6 +57,7 @@ class TestAlone:
     @given(
         policy=st.sampled_from(["drop_oldest", "drop_newest", "latest_per_id"]),
         capacity=st.integers(1, 4),
+        few=st.integers(1, 5),
         steps=st.lists(
             st.one_of(
                 st.tuples(st.just("put"), st.integers(0, 3)),
@@ -67,8 +69,12 @@ class TestAlone:
         ),
     )
     def test_it_does_what_a_list_would(
-        self, policy: str, capacity: int, steps: list[tuple[str, int]]
+        self, policy: str, capacity: int, few: int, steps: list[tuple[str, int]]
     ) -> None:
+        with patch("anycan.routing.queues._FEW", few):  # at which it becomes another kind of queue
+            self.compare_with_a_list(policy, capacity, steps)
+
+    def compare_with_a_list(self, policy: str, capacity: int, steps: list[tuple[str, int]]) -> None:
         queue = QUEUES[policy](capacity, [])
         model: list[Frame] = []
         put = taken = highest = 0
@@ -104,6 +110,31 @@ class TestAlone:
         while model:
             assert queue.take() == model.pop(0)
         assert not queue.items
+
+    @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "block", "raise"])
+    def test_it_becomes_one_of_many_and_stays_it(self, policy: str) -> None:
+        queue = QUEUES[policy](1000, [])
+        frames = [Frame(number) for number in range(300)]
+        few = queue.items
+        for frame in frames[:128]:
+            queue.put(frame)
+        assert queue.items is few
+        assert queue.take() == frames[0]
+        queue.put(frames[128])
+        assert queue.items is few
+        for frame in frames[129:]:
+            queue.put(frame)
+        assert queue.items is not few
+        assert not few
+        assert queue.take() == frames[1]
+        assert queue.take_many() == frames[2:]
+        many = queue.items
+        queue.close()
+        queue.open(1000)
+        for frame in frames:
+            queue.put(frame)
+        assert queue.items is many
+        assert [queue.take() for _ in frames] == frames
 
     def test_the_latest_of_each_identifier_on_each_interface(self) -> None:
         queue = QUEUES["latest_per_id"](3, [])
@@ -703,3 +734,37 @@ class TestBlocking:
                 await until(lambda: len(got) == 100)
                 assert slow.statistics().waiting == 1
         assert got == numbered(100)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("few", [1, 2, 5, 128])
+async def test_a_handler_goes_on_while_its_queue_becomes_one_of_many(
+    monkeypatch: pytest.MonkeyPatch, batch: bool, few: int
+) -> None:
+    monkeypatch.setattr("anycan.routing.queues._FEW", few)
+    frames: list[AnyFrame] = [Frame(number) for number in range(400)]
+    seen: list[AnyFrame] = []
+    router = Router()
+
+    async def handle(one: Any) -> None:
+        seen.extend(one if batch else [one])
+        if len(seen) % 7 == 0:
+            await checkpoint()
+
+    router.add(Filter.all(), handle, batch=batch, capacity=1000)
+    async with anycan.UserNetwork() as network, anyio.create_task_group() as tasks:
+        network.add_vcan("vcan0")
+        async with (
+            anycan.open_raw("vcan0", network=network) as can,
+            anycan.open_raw("vcan0", network=network, filters=[]) as sender,
+        ):
+            await tasks.start(lambda task_status: router.run(can, task_status=task_status))
+            start = 0
+            for count in (1, 2, 3, 4, 5, 6, 1, 128, 130, 1, 119):
+                await sender.send_many(frames[start : start + count])
+                start += count
+                await checkpoint()
+            await until(lambda: len(seen) == len(frames))
+            router.stop()
+    assert seen == frames

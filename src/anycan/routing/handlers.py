@@ -129,19 +129,18 @@ class HandlerSubscription(QueuedSubscription):
     async def run(self) -> None:  # noqa: C901, PLR0912 - each coroutine more is paid at every wake-up
         """Call the handler with what comes, until the subscription or the router ends."""
         queue, handler, awaited = self.queue, self.handler, self._awaited
-        take = queue.take_many if self._batch else queue.take
-        items = queue.items
         plain = awaited and not self._batch
         waiter = queue.wait()
         called_with: Any = None
         while True:
-            while not items:
+            while not (items := queue.items):
                 if queue.overflowed:
                     self._host.fail(self.overflow_error())
                     return
                 if self._ending or self._closed:
                     return
                 await waiter
+            take = queue.take_many if self._batch else queue.take
             delay = 0.0
             self._since = perf_counter()
             until = self._since + _TURN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from anycan.endpoints.waiter import open_waiter
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from anycan.endpoints.waiter import TrioWaiter, Waiter
     from anycan.frame import AnyFrame
 
+_FEW: Final = 128  # of which the first is taken from a list as fast as from a deque
+
 Overflow = Literal["drop_oldest", "drop_newest", "latest_per_id", "block", "raise"]
 
 
@@ -20,7 +23,8 @@ class FrameQueue:
     """Frames that wait for one subscription; when there is no room, the oldest is dropped.
 
     A frame costs a comparison and an append; how full the queue is, is looked at only where it is
-    fuller than it ever was.
+    fuller than it ever was. Until many wait it is a list: a deque takes 800 bytes, and where frames
+    go to thousands of queues in turn, each put waits for the memory.
 
     Args:
         capacity: How many wait at most, from 1.
@@ -28,8 +32,8 @@ class FrameQueue:
             is woken once the whole batch is there.
 
     Attributes:
-        items: What waits.
-        take: Gives the oldest frame; there must be one.
+        items: What waits; another object when many do for the first time. The former one is empty.
+        take: Gives the oldest frame; there must be one. It changes with ``items``.
         dropped: How many frames were lost.
         high_water: How many waited at most; fewer, and there is room.
         overflowed: There was no room, where that is to end the subscription.
@@ -50,8 +54,8 @@ class FrameQueue:
     )
 
     def __init__(self, capacity: int, ready: list[FrameQueue]) -> None:
-        self.items: Any = deque()
-        self.take: Callable[[], AnyFrame] = self.items.popleft
+        self.items: Any = []
+        self.take: Callable[[], AnyFrame] = partial(self.items.pop, 0)
         self.capacity = capacity
         self.dropped = 0
         self.high_water = 0
@@ -71,13 +75,24 @@ class FrameQueue:
                 else:  # it has been closed, in the middle of the batch
                     self.dropped += 1
                 return
+            if count == _FEW:
+                items = self._grow()
             self.high_water = count + 1
         if not count:
             self._ready.append(self)
         items.append(frame)
 
+    def _grow(self) -> Any:
+        """Become a queue of many."""
+        few = self.items
+        if few.__class__ is list:
+            self.items = deque(few)
+            self.take = self.items.popleft
+            few.clear()
+        return self.items
+
     def _overflow(self, frame: AnyFrame) -> None:
-        self.items.popleft()
+        self.take()
         self.items.append(frame)
         self.dropped += 1
 
@@ -167,10 +182,11 @@ class BlockingQueue(FrameQueue):
     for wait in line.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_oldest")
 
     def __init__(self, capacity: int, ready: list[FrameQueue]) -> None:
         super().__init__(capacity, ready)
+        self._oldest = self.take
         self.take = self._take
         self._held: dict[Callable[[], object], None] = {}
 
@@ -203,9 +219,16 @@ class BlockingQueue(FrameQueue):
             self._tell()
 
     def _take(self) -> AnyFrame:
-        frame: AnyFrame = self.items.popleft()
+        frame = self._oldest()
         self._tell()
         return frame
+
+    def _grow(self) -> Any:
+        """Become a queue of many."""
+        if self.items.__class__ is list:
+            super()._grow()
+            self._oldest, self.take = self.take, self._take
+        return self.items
 
     def take_many(self, limit: int | None = None) -> list[AnyFrame]:
         """Give the oldest frames, and let the sources read on."""
