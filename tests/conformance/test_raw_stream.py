@@ -290,12 +290,12 @@ async def test_a_busy_receiver_lets_other_tasks_run(links: Links) -> None:
         anycan.open_raw(name, network=links.network) as receiver,
         anyio.create_task_group() as group,
     ):
-        await sender.send_many(numbered(1500))
+        await sender.send_many(numbered(3000))
         group.start_soon(count)
         received = 0
         async for _ in receiver:
             received += 1
-            if received == 1500:
+            if received == 3000:
                 break
         assert turns >= 2
         turns_before = turns

@@ -74,7 +74,8 @@ async def test_it_does_not_rest_while_more_waits_than_a_batch(
 ) -> None:
     frames = [Frame(number) for number in range(2 * RECEIVE_BATCH + 5)]
     async with anycan.open_raw("vcan0", network=network, coalesce=LONG) as can:
-        await sender.send_many(frames)
+        for frame in frames:
+            sender.send_nowait(frame)
         received: list[anycan.AnyFrame] = []
         with anyio.fail_after(SOON):
             while len(received) < len(frames):
@@ -143,6 +144,114 @@ async def test_a_link_that_goes_down_is_told(
         await sender.send(Frame(2))
         with anyio.fail_after(LONG):
             assert await can.receive() == Frame(2)
+
+
+async def test_an_interface_that_is_removed_takes_no_frame_with_it(
+    network: anycan.UserNetwork, sender: anycan.RawEndpoint
+) -> None:
+    async with anycan.open_raw("vcan0", network=network, coalesce=REST) as can:
+        await sender.send(Frame(1))
+        await can.receive()
+        frames = [Frame(number) for number in range(3 * RECEIVE_BATCH)]
+        await sender.send_many(frames)
+        network.remove("vcan0")
+        received: list[anycan.AnyFrame] = []
+        with anyio.fail_after(LONG):
+            while len(received) < len(frames):
+                received += await can.receive_many()
+            with pytest.raises(anycan.InterfaceRemovedError):
+                await can.receive()
+    assert received == frames
+
+
+async def test_a_router_handles_what_came_before_the_interface_was_removed(
+    network: anycan.UserNetwork, sender: anycan.RawEndpoint
+) -> None:
+    seen: list[anycan.AnyFrame] = []
+    router = anycan.Router()
+    router.add(anycan.Filter.all(), seen.append)
+    frames = [Frame(number) for number in range(9)]
+    network.add_vcan("vcan1")  # one whose interface stays keeps the router running
+    async with (
+        anycan.open_raw("vcan0", network=network, coalesce=REST) as can,
+        anycan.open_raw("vcan1", network=network) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        run = router.run
+        await tasks.start(lambda task_status: run(can, other, task_status=task_status))
+        await sender.send(frames[0])
+        while not seen:
+            await checkpoint()
+        await sender.send_many(frames[1:])
+        network.remove("vcan0")
+        with anyio.fail_after(LONG):
+            while len(seen) < len(frames):
+                await checkpoint()
+        router.stop()
+    assert seen == frames
+
+
+@pytest.mark.parametrize("capacity", [16, 64, 200])
+@pytest.mark.parametrize("overflow", ["drop_oldest", "block"])
+async def test_a_router_with_little_room_does_not_rest_while_more_waits(
+    network: anycan.UserNetwork, sender: anycan.RawEndpoint, capacity: int, overflow: Any
+) -> None:
+    frames = [Frame(number) for number in range(600)]
+    router = anycan.Router()
+    router.add(anycan.Filter.all(), bool, capacity=capacity, overflow=overflow)
+    async with (
+        anycan.open_raw("vcan0", network=network, coalesce=LONG) as can,
+        anyio.create_task_group() as tasks,
+    ):
+        await tasks.start(lambda task_status: router.run(can, task_status=task_status))
+        for frame in frames:
+            sender.send_nowait(frame)
+        with anyio.fail_after(SOON):
+            while can.statistics().received < len(frames):
+                await checkpoint()
+        router.stop()
+
+
+async def test_a_source_that_rests_holds_up_no_other(network: anycan.UserNetwork) -> None:
+    network.add_vcan("vcan1")
+    seen: list[anycan.AnyFrame] = []
+    router = anycan.Router()
+    router.add(anycan.Filter.all(), seen.append, capacity=16, overflow="block")
+    async with (
+        anycan.open_raw("vcan0", network=network, coalesce=LONG) as slow,
+        anycan.open_raw("vcan1", network=network) as quick,
+        anycan.open_raw(None, network=network, filters=[]) as sender,
+        anyio.create_task_group() as tasks,
+    ):
+        run = router.run
+        await tasks.start(lambda task_status: run(slow, quick, task_status=task_status))
+        with anyio.fail_after(SOON):
+            for number in range(50):
+                await sender.send(Frame(number), interface="vcan0" if number < 20 else "vcan1")
+            while len([one for one in seen if one.interface == "vcan1"]) < 30:
+                await checkpoint()
+        router.stop()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_what_forbids_reading_is_told_without_a_rest(
+    network: anycan.UserNetwork, sender: anycan.RawEndpoint, closed: bool
+) -> None:
+    async with (
+        anycan.open_raw("vcan0", network=network, coalesce=LONG) as can,
+        anyio.create_task_group() as tasks,
+    ):
+        await sender.send(Frame(1))
+        await can.receive()
+        if closed:
+            await can.aclose()
+        else:
+            run = anycan.Router().run
+            await tasks.start(lambda task_status: run(can, task_status=task_status))
+        expected = anyio.ClosedResourceError if closed else anyio.BusyResourceError
+        with anyio.fail_after(SOON), pytest.raises(expected):
+            await can.receive()
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_router_gets_all_of_it(

@@ -9,11 +9,11 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from anycan.endpoints.inbox import AsyncioInbox, Inbox, open_inbox
+from anycan.endpoints.inbox import INBOX_CAPACITY, AsyncioInbox, Inbox, open_inbox
 from anycan.exceptions import CanOSError, InterfaceDownError, InterfaceRemovedError
 from anycan.frame import AnyFrame, Frame
 from anycan.network.user import UserNetwork
-from anycan.sockets.raw import RawSocket
+from anycan.sockets.raw import RECEIVE_BATCH, RawSocket
 from anycan.sockets.raw_options import RawOptions
 
 if TYPE_CHECKING:
@@ -346,3 +346,41 @@ async def test_an_error_that_was_not_taken_is_told_after_all() -> None:
         with pytest.raises(InterfaceDownError):
             await case.next()
         assert await case.next() == Frame(2)
+
+
+@pytest.mark.parametrize("before", [99, 100, 127, 128, 256])
+async def test_an_error_is_told_before_what_came_after_it(before: int) -> None:
+    with open_case() as case:
+        frames = [Frame(1)] * before
+        while frames:
+            frames = frames[case.sender.send(frames) :]
+        await turns()  # asyncio's loop reads them
+        case.network.set_down("vcan0")
+        case.network.set_up("vcan0")
+        for _ in range(9):
+            case.sender.send([Frame(2)])
+        await turns()
+        log: list[str] = []
+        while len(log) < before + 10:
+            try:
+                log.append(str((await case.next()).id))
+            except InterfaceDownError:
+                log.append("down")
+        assert log[before + 1 :] == ["2"] * 9
+        assert log[: before + 1].count("1") == before
+
+
+async def test_what_is_given_back_to_a_full_inbox_is_not_added_to() -> None:
+    with open_case() as case:
+        for _ in range(12):
+            case.sender.send([Frame(1)] * RECEIVE_BATCH)
+            await turns()
+        if not isinstance(case.inbox, AsyncioInbox):
+            return  # it reads when it is asked
+        for _ in range(4):
+            items = case.lend()
+            case.inbox.take_back(items)
+            await turns()
+        assert INBOX_CAPACITY <= len(case.inbox.items) < INBOX_CAPACITY + RECEIVE_BATCH
+        for _ in range(12 * RECEIVE_BATCH):
+            await case.next()

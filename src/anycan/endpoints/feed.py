@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _BURSTS: Final = 8
+_LAST_BATCHES: Final = 1024
 
 
 class FeedSink(Protocol):
@@ -144,6 +145,7 @@ class Feed:
             return
         if isinstance(error, InterfaceRemovedError):
             self._inbox.note_removal()
+            self._read_last()
             self._end(error)
         else:
             self._sink.failed(error)
@@ -173,6 +175,18 @@ class Feed:
         finally:
             sink.wake(in_callback=in_callback)
         return True
+
+    def _read_last(self) -> None:
+        """Hand on what came before the interface was removed, as far as there is room."""
+        if not self._open or self._delivering:
+            return
+        with suppress(OSError):  # that nothing waits any more
+            for _ in range(_LAST_BATCHES):
+                room = self._sink.room(wait=False)
+                if not room:
+                    break
+                self._read_batch(min(room, self._sink.burst()))
+                self._sink.wake(in_callback=False)
 
     def catch_up(self) -> bool:
         """Hand on, in a task, what waits now, within bounds; tell whether that was all."""
@@ -291,6 +305,7 @@ class AnyioFeed(Feed):
                     if self._ended.is_set():  # between its waking and its running
                         break
                     has_room = self._read(in_callback=False)
+                    self._plan_rest(has_room)
                 except BlockingIOError:
                     continue
                 except anyio.ClosedResourceError:  # the descriptor is, and the inbox tells
@@ -307,10 +322,14 @@ class AnyioFeed(Feed):
         if self._error is not None:
             raise self._error
 
+    def _plan_rest(self, has_room: bool) -> None:
+        """Rest before the next read, unless it is another source's turn, or more waits."""
+        rests = self._coalesce and has_room and not self.socket.behind
+        self._rests_until = anyio.current_time() + self._coalesce if rests else 0.0
+
     async def _rest(self) -> None:
-        if self._coalesce and not self.socket.is_behind():
+        if self._rests_until:
             await anyio.sleep_until(self._rests_until)
-            self._rests_until = anyio.current_time() + self._coalesce
 
     def resume(self) -> None:
         """Read on."""

@@ -9,6 +9,7 @@ counts what it drops.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import anyio
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
 INBOX_CAPACITY: Final = 1024
+_MANY: Final = 100  # a turn of asyncio's loop costs as much as so many frames
+_MORE_BATCHES: Final = 3
+_LAST_BATCHES: Final = 256  # more than a receive buffer holds by default
 ItemT = TypeVar("ItemT")
 
 
@@ -109,7 +113,8 @@ class Inbox(Generic[ItemT]):
             raise anyio.WouldBlock from None
         except CanOSError as error:
             self._note(error)
-            self._raise_reason()
+            if not self.items:  # which come first
+                self._raise_reason()
 
     def tell(self, error: CanOSError) -> None:
         """Take a pending error from elsewhere, and wake whoever waits."""
@@ -120,8 +125,16 @@ class Inbox(Generic[ItemT]):
 
     def _note(self, error: CanOSError) -> None:
         self.errors += 1
+        if isinstance(error, InterfaceRemovedError):
+            self._read_last()
         if self.absorb is None or not self.absorb(error):
             self._error = error
+
+    def _read_last(self) -> None:
+        """Read what came before the interface was removed: nobody would, once that is told."""
+        with suppress(OSError):  # that nothing waits any more
+            for _ in range(_LAST_BATCHES):
+                self.items += self._socket.receive()
 
     def _raise_reason(self) -> None:
         """Raise what forbids to read, if anything does. A pending error is told once."""
@@ -225,7 +238,7 @@ class AnyioInbox(Inbox[ItemT]):
     async def wait(self) -> None:
         """Let other tasks run, then read, waiting until that gives frames."""
         while True:
-            if self._coalesce and not self._behind():
+            if self._coalesce and self._may_rest():
                 await self._rest()
             await checkpoint()
             try:
@@ -245,6 +258,11 @@ class AnyioInbox(Inbox[ItemT]):
                     await anyio.wait_readable(self._socket.fd)
             finally:
                 self._scope = None
+
+    def _may_rest(self) -> bool:
+        """Tell whether there is nothing to tell, and no more to read than what comes."""
+        forbidden = self._closed or self._removed or self.lent or self._error is not None
+        return not (forbidden or self._behind())
 
     async def _rest(self) -> None:
         if self._scope is not None:
@@ -298,6 +316,7 @@ class AsyncioInbox(Inbox[ItemT]):
     ) -> None:
         super().__init__(socket)
         self.loop = loop
+        self._behind = behind
         self._receive = socket.receive
         self._waiter = Waiter(loop)
         self._room: asyncio.Future[None] | None = None  # of whoever waits to send
@@ -313,9 +332,25 @@ class AsyncioInbox(Inbox[ItemT]):
             return
         except CanOSError as error:
             self._note(error)
+        else:
+            if len(items) >= _MANY:
+                self._read_on()
+        self._waiter.wake()
+
+    def _read_on(self) -> None:
+        """Read more in the same turn of the loop, where more waits; and rest while it is full."""
+        items = self.items
+        try:
+            for _ in range(_MORE_BATCHES):
+                if len(items) >= INBOX_CAPACITY or not self._behind():
+                    break
+                items += self._receive()
+        except BlockingIOError:
+            pass
+        except CanOSError as error:
+            self._note(error)
         if len(items) >= INBOX_CAPACITY:
             self.registration.stop_reading()
-        self._waiter.wake()
 
     @property
     def busy(self) -> bool:
@@ -359,7 +394,8 @@ class AsyncioInbox(Inbox[ItemT]):
         """Read again."""
         super().take_back(items)
         self.registration.redirect(self._on_readable)
-        if not (self._closed or self._removed or self._error is not None):
+        forbidden = self._closed or self._removed or self._error is not None
+        if not forbidden and len(self.items) < INBOX_CAPACITY:
             self.registration.start_reading()
 
     def renew(self) -> None:

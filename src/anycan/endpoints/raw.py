@@ -35,7 +35,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
 
     One task receives at a time; a second one gets ``anyio.BusyResourceError``. Any number may
     send: their frames leave in the order of the calls. Every call lets other tasks run at least
-    once a batch (128 frames received, 64 sent), so that a busy bus does not starve the loop.
+    once in 1,151 frames received and 64 sent, so that a busy bus does not starve the loop.
     """
 
     def __init__(self, socket: RawSocket) -> None:

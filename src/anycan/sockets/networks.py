@@ -115,15 +115,15 @@ def open_descriptor(network: Network, kind: int, protocol: int, module: str) -> 
     """
     if isinstance(network, KernelNetwork):
         return KernelDescriptor(kind, protocol, module)
-    from anycan.network.client import ServedNetwork  # noqa: PLC0415 - see the top
-    from anycan.network.user import UserNetwork  # noqa: PLC0415 - as above
-    from anycan.sockets.served import ServedDescriptor  # noqa: PLC0415 - as above
-    from anycan.sockets.user import UserDescriptor  # noqa: PLC0415 - as above
+    from anycan.network.user import UserNetwork  # noqa: PLC0415 - see the top
 
-    match network:
-        case UserNetwork():
-            return UserDescriptor.on(network, protocol, module)
-        case ServedNetwork():
-            return ServedDescriptor(network, protocol, module)
-        case _:
-            raise TypeError(f"anycan cannot open sockets on {network!r}")
+    if isinstance(network, UserNetwork):
+        from anycan.sockets.user import UserDescriptor  # noqa: PLC0415 - as above
+
+        return UserDescriptor.on(network, protocol, module)
+    from anycan.network.client import ServedNetwork  # noqa: PLC0415 - as above
+    from anycan.sockets.served import ServedDescriptor  # noqa: PLC0415 - as above
+
+    if isinstance(network, ServedNetwork):
+        return ServedDescriptor(network, protocol, module)
+    raise TypeError(f"anycan cannot open sockets on {network!r}")

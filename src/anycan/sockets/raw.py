@@ -49,6 +49,7 @@ TakerT = TypeVar("TakerT")
 _LOGGER: Final = logging.getLogger("anycan.sockets")
 _ALL: Final = pack_filters(Filter.all().to_kernel())
 RECEIVE_BATCH: Final = 128
+XL_RECEIVE_BATCH: Final = 30  # as many as a server gives in one answer
 SEND_BATCH: Final = 128
 
 
@@ -64,7 +65,8 @@ class RawSocket(CanSocket):
         sent: Frames that the network took.
         filtered: Frames that the kernel's filters let through, and what is matched here did not.
         filters: What it is to receive.
-        last_count: How many messages the last receive call gave.
+        last_count: How many messages the last call of :meth:`receive_through` gave.
+        behind: The last receive call gave all that it had room for, so that more may wait.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
@@ -79,10 +81,11 @@ class RawSocket(CanSocket):
         self.sent = 0
         self.filtered = 0
         self.last_count = 0
+        self.behind = False
         self._told_of_filter = False
         self._told_down = False  # and nothing has been sent to the bound interface since
         self._buffer = FrameBuffer(
-            RECEIVE_BATCH,
+            XL_RECEIVE_BATCH if options.xl else RECEIVE_BATCH,
             XL_PAYLOAD_SIZE if options.xl else CANFD_MTU if options.fd else CAN_MTU,
             hardware_stamps=options.timestamps == "hardware",
         )
@@ -229,7 +232,7 @@ class RawSocket(CanSocket):
                 count = self._fill(self._buffer)
             except OSError as error:
                 raise self._failed_to_receive(error) from None
-            self.last_count = count
+            self.behind = count == self._buffer.capacity
             frames = self._decode(count, self._names, self.interface)
             if len(frames) != count:
                 self.malformed += count - len(frames)
@@ -252,11 +255,11 @@ class RawSocket(CanSocket):
             OSError: As :meth:`receive`.
         """
         buffer = self._buffer
-        buffer.limit = min(limit, RECEIVE_BATCH)
+        buffer.limit = min(limit, buffer.capacity)
         try:
             return self._receive(sieve)
         finally:
-            buffer.limit = RECEIVE_BATCH
+            buffer.limit = buffer.capacity
 
     def _receive(self, sieve: Sieve[Any]) -> list[AnyFrame]:
         try:
@@ -264,6 +267,7 @@ class RawSocket(CanSocket):
         except OSError as error:
             raise self._failed_to_receive(error) from None
         self.last_count = count
+        self.behind = count == self._buffer.limit
         refused = sieve.refused
         frames = self._decode(count, self._names, self.interface, sieve)
         count -= sieve.refused - refused
@@ -272,11 +276,12 @@ class RawSocket(CanSocket):
         return frames
 
     def is_behind(self) -> bool:
-        """Tell whether the last receive call gave a whole batch, so that more may wait."""
-        return self.last_count == RECEIVE_BATCH
+        """Tell whether more may wait than the last receive call had room for."""
+        return self.behind
 
     def _failed_to_receive(self, error: OSError) -> OSError:
         """Give what to raise when a receive call failed."""
+        self.behind = False
         if isinstance(error, BlockingIOError):
             return error
         self._told_down = True

@@ -44,6 +44,8 @@ _WORD = Struct("=I")
 _XL_WORD: Final = 0x00FF0000 | SFF_MASK  # linux/can.h: the VCID and the priority, and no more
 _FIRST = Struct("@II8s")
 _SECONDS = Struct("@l")
+# A word of length and raw DLC up to this is that of a plain frame, and its length.
+_PLAIN: Final = 8 if sys.byteorder == "little" else 0
 _LAST_EXTENDED: Final = EFF_FLAG | EFF_MASK
 
 
@@ -92,8 +94,8 @@ class FrameBuffer(MessageBuffer):
     ) -> None:
         super().__init__(capacity, payload_size, hardware_stamps=hardware_stamps)
         # The first four words of a classical frame as two: the second holds the length in its
-        # lowest byte, and no more than that in a plain frame (on big-endian machines it never
-        # looks plain, which is slower and as right).
+        # lowest byte, and no more than that in a plain frame (on big-endian machines
+        # only one without data looks plain, which is slower and as right).
         before = f"@II8s{payload_size - CAN_MTU}x4xI16x{calcsize('@' + CONTROL_HEADER)}x"
         after = f"{self.control_size - calcsize('@' + CONTROL_HEADER + 'll')}x"
         second = f"{calcsize('@l')}x"
@@ -131,7 +133,7 @@ class FrameBuffer(MessageBuffer):
             control_length, flags, size = self._unpack_header(self.headers)
             if size == CAN_MTU and control_length == stamp_size:
                 word, shape, data, _, seconds, fraction = self._unpack_record(self.records)
-                if shape <= 8 and word <= SFF_MASK:
+                if shape <= _PLAIN and word <= SFF_MASK:
                     if sieve is not None:
                         takers = sieve.verdicts[word]
                         if takers.__class__ is not tuple:
@@ -184,7 +186,7 @@ class FrameBuffer(MessageBuffer):
                     interface = names[ifindex]
                 # What is not a plain data frame (a remote or error frame, a raw DLC, reserved
                 # bits set) makes one of the two words larger.
-                if shape <= 8 and (word <= SFF_MASK or EFF_FLAG <= word <= _LAST_EXTENDED):
+                if shape <= _PLAIN and (word <= SFF_MASK or EFF_FLAG <= word <= _LAST_EXTENDED):
                     if shape != 8:
                         data = data[:shape]  # noqa: PLW2901 - no other name, for speed
                     if verdicts is not None:
