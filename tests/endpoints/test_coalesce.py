@@ -69,6 +69,17 @@ async def test_the_first_frame_after_a_rest_does_not_wait(
             assert await can.receive() == Frame(1)
 
 
+async def test_it_wakes_up_after_nothing_has_come_for_long(
+    network: anycan.UserNetwork, sender: anycan.RawEndpoint
+) -> None:
+    async with anycan.open_raw("vcan0", network=network, coalesce=REST) as can:
+        for number in range(3):
+            await sender.send(Frame(number))
+            with anyio.fail_after(LONG):
+                assert await can.receive() == Frame(number)
+            await anyio.sleep(1.3 * REST if number else 0)
+
+
 async def test_it_does_not_rest_while_more_waits_than_a_batch(
     network: anycan.UserNetwork, sender: anycan.RawEndpoint
 ) -> None:

@@ -83,12 +83,19 @@ class Registration:
         self._on_readable()
         if self.reading and self._renewal is None and not self._behind():
             self._loop.remove_reader(self._fd)
-            self._rest = self._loop.call_later(self._coalesce, self._end_rest)
+            self._rest = self._loop.call_later(self._coalesce, self._look)
 
-    def _end_rest(self) -> None:
+    def _look(self) -> None:
+        """Read after a rest, and rest again: while frames come, nothing is registered anew.
+
+        Where none has come, who reads has the descriptor registered anew (:meth:`renew`).
+        """
         self._rest = None
         if self._renewal is None:
-            self._add_reader()
+            self._on_readable()
+            if self.reading and self._renewal is None:
+                delay = 0.0 if self._behind() else self._coalesce
+                self._rest = self._loop.call_later(delay, self._look)
 
     def start_writing(self, on_writable: Callable[[], object]) -> None:
         """Turn writing on: have a function called while the descriptor is writable."""
