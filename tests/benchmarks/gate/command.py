@@ -29,6 +29,13 @@ along: it depends little on the machine.
 It ends with status 1 where a path takes more than the margin beyond its baseline.
 """
 
+_NOT_FOUND: Final = 3
+_MARGIN_HELP: Final = (
+    f"what a workload may take more; default {baseline.MARGIN * 100:g}, where the baseline is of"
+    f" another build of this Python {baseline.OTHER_BUILD * 100:g}, of another version"
+    f" {baseline.OTHER_VERSION * 100:g}"
+)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Do what was asked for, and give the exit status."""
@@ -68,9 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="these alone")
     parser.add_argument("--list", action="store_true", help="list the workloads")
-    parser.add_argument(
-        "--margin", type=float, metavar="PERCENT", help=f"default {baseline.MARGIN * 100:g}"
-    )
+    parser.add_argument("--margin", type=float, metavar="PERCENT", help=_MARGIN_HELP)
     parser.add_argument("--write", action="store_true", help="make this run the baseline")
     parser.add_argument(
         "--plant",
@@ -119,6 +124,7 @@ def _gate(
     slower = {one.key for one in findings if one.verdict is Verdict.SLOWER}
     if planted and planted not in slower:
         print(f"What was planted in {planted} was not found: renew the baseline first.")
+        return _NOT_FOUND
     return int(bool(slower))
 
 
