@@ -117,8 +117,8 @@ def _echoing() -> Iterator[None]:
 
 
 _METRICS = (
-    Metric("wall", "ms for an echo"),
-    Metric("processor", "processor ms for an echo", digits=2),
+    Metric("wall", "ms for an echo", digits=2),
+    Metric("processor", "processor ms for an echo", digits=3),
 )
 
 

@@ -14,9 +14,9 @@ import anyio
 import attrs
 
 import anycan
-from cases.receive import can, python_can_bus
-from suite.can import BACKENDS, FULL_BUS, RATE_SCALE, ask, build, vcan
-from suite.case import Bound, Case, Contender, Metric
+from cases.receive import can, need_python_can, python_can_bus
+from suite.can import BACKENDS, FULL_BUS, RATE_SCALE, ask, build, processors, vcan
+from suite.case import Bound, Case, Contender, Metric, NotHereError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 RATE: Final = FULL_BUS * RATE_SCALE
 SECONDS: Final = 2.0
-_PROCESSORS: Final = tuple(sorted(os.sched_getaffinity(0)))
-_LATE: Final = 1.1  # times what sending should take
-_ATTEMPTS: Final = 5
+REST: Final = 0.02  # seconds that reading rests, where it does
+_PROCESSORS: Final = processors()  # before any is given up
+_LATE: Final = 1.25  # times what sending should take
+_ATTEMPTS: Final = 6
 PATIENCE: Final = 2.0  # for what waits when the last frame has been sent
 INTERFACES: Final = tuple(f"vcanpaced{number}" for number in range(8))
 
@@ -47,7 +48,7 @@ def cases() -> list[Case]:
             reference="c",
             bounds=(
                 Bound("anycan_asyncio", "lost", most=0),
-                Bound("anycan_asyncio", "cost", most=4, reference="c"),
+                Bound("anycan_coalesce_asyncio", "lost", most=0),
             ),
             setup=lambda: _setup(one),
         ),
@@ -60,8 +61,8 @@ def cases() -> list[Case]:
             reference="c",
             bounds=(
                 Bound("anycan_asyncio", "lost", most=0),
-                Bound("anycan_asyncio", "cost", most=4, reference="c"),
-                Bound("anycan_asyncio", "cost", least=2, reference="python_can_async"),
+                Bound("anycan_asyncio", "cost", least=15, reference="python_can_async"),
+                Bound("anycan_coalesce_asyncio", "lost", most=0),
             ),
             setup=lambda: _setup(eight),
         ),
@@ -71,18 +72,24 @@ def cases() -> list[Case]:
 _METRICS: Final = (
     Metric("cost", "processor time, µs/frame"),
     Metric("share", "processor time, % of one core", digits=0, compared=False),
-    Metric("lost", "frames lost", digits=0, compared=False),
+    Metric("lost", "frames lost", digits=0, compared=False, worst=True),
+    Metric("rate", "frames/s to each bus", digits=0, compared=False),
 )
 
 
 def _explanation(buses: str) -> str:
     return (
-        f"A process on another core sends {RATE:,.0f} frames a second, evenly, to {buses}, for"
-        f" {SECONDS:g} s ({FULL_BUS:,} is a full bus of 1 Mbit/s). What counts is the processor"
-        " time of the receiving process, for a frame received and as a share of one core, and the"
-        " frames that it has not got in the end. Each contender has the receive buffer that it has"
-        " by default, and C that of anycan. Each frame wakes who waits for it. Near 100 % the share"
-        " says nothing: who is never done takes several frames at a time, or loses them."
+        f"A process on another core sends for {SECONDS:g} s, evenly, {FULL_BUS:,} frames a second"
+        f" (a full bus of 1 Mbit/s; in the kernel lab {FULL_BUS / 10:,.0f}) to {buses}. What is"
+        " measured counts where it has kept this pace within a quarter, else it is measured again;"
+        " the table says which rate it was. What counts is the processor time of the receiving"
+        " process, for a frame received and as a share of one core, and the frames that it has not"
+        " got in the end. Each contender has the receive buffer that it has by default, and C that"
+        " of anycan. A frame wakes who waits for it; with coalesce=, reading rests for so many"
+        f" seconds between, and frames wait up to {REST * 1000:g} ms: another trade, which one of"
+        " the programs in C makes too, and python-can does not have. Who is at 100 % is never done,"
+        " and takes several frames at a time or loses them: the processor time for a frame is then"
+        " what the core has for it, not what it takes."
     )
 
 
@@ -93,13 +100,25 @@ def _contenders(interfaces: Sequence[str]) -> Iterator[Contender]:
         )
 
     yield Contender("c", "C: epoll, recvmmsg", lambda: at_pace(lambda: _program(interfaces)))
+    yield Contender(
+        "c_coalesce",
+        f"C: recvmmsg each {REST * 1000:g} ms",
+        lambda: at_pace(lambda: _program(interfaces, REST)),
+    )
     for name in BACKENDS:
         title = f"anycan: receive_many(), {name}"
         yield contender(f"anycan_{name}", title, _many, name)
     for name in BACKENDS:
+        title = f"anycan: receive_many(), coalesce={REST:g}, {name}"
+        yield contender(f"anycan_coalesce_{name}", title, _coalesced, name)
+    for name in BACKENDS:
         title = f"anycan: Router, one handler, {name}"
         yield contender(f"anycan_router_{name}", title, _route, name)
-    yield contender("python_can_async", "python-can: Notifier, AsyncBufferedReader", _python_can)
+    yield Contender(
+        "python_can_async",
+        "python-can: Notifier, AsyncBufferedReader",
+        lambda: at_pace(lambda: ask(_measure, "asyncio", interfaces, _python_can), need_python_can),
+    )
 
 
 def _all_contender(interfaces: Sequence[str]) -> Contender:
@@ -132,13 +151,18 @@ class PacedSender:
         interfaces: To which.
         count: How many frames to each.
         rate: Frames a second to each.
+
+    Raises:
+        NotHereError: There is one processor alone.
     """
 
     def __init__(self, interfaces: Sequence[str], count: int, rate: float) -> None:
-        mine, *others = _PROCESSORS
+        if len(_PROCESSORS) < 2:
+            raise NotHereError("it needs two cores")
+        mine, theirs, *_ = _PROCESSORS
+        self._count = count
         self._nominal = count / rate
-        self._theirs = {others[0] if others else mine}
-        os.sched_setaffinity(0, self._theirs)  # what is started has it from here
+        os.sched_setaffinity(0, {theirs})  # what is started has it from here
         self._process = subprocess.Popen(
             [build("send_paced"), str(rate), str(count), *interfaces],
             stdin=subprocess.PIPE,
@@ -156,8 +180,8 @@ class PacedSender:
         self._lines.write("\n")
         self._lines.flush()
 
-    def finish(self) -> None:
-        """Wait until it has sent.
+    def finish(self) -> float:
+        """Wait until it has sent, and give how many frames a second that was, to each interface.
 
         Raises:
             LateError: It has not kept the pace.
@@ -168,14 +192,22 @@ class PacedSender:
         assert self._process.wait() == 0
         if took > self._nominal * _LATE:
             raise LateError(f"sent in {took:.2f} s, not in {self._nominal:.2f} s")
+        return self._count / took
 
 
-def at_pace(measure: Callable[[], Measured]) -> Measured:
+def at_pace(measure: Callable[[], Measured], need: Callable[[], object] | None = None) -> Measured:
     """Measure, and do so again where the sender has not kept the pace.
+
+    Args:
+        measure: Measures once.
+        need: Called before, and raises NotHereError where something is missing.
 
     Raises:
         LateError: It has not, each time: the machine has too much else to do.
+        NotHereError: Something is missing.
     """
+    if need is not None:
+        need()
     for _ in range(_ATTEMPTS - 1):
         with suppress(LateError):
             return measure()
@@ -219,25 +251,36 @@ async def _measure(interfaces: Sequence[str], begin: _Begin) -> Measured:
         with anyio.move_on_after(PATIENCE):
             await tally.done.wait()
         tasks.cancel_scope.cancel()
-    sender.finish()
-    assert tally.count <= tally.expected
+    rate = sender.finish()
+    assert 0 < received <= tally.count <= tally.expected
     return {
         "cost": used / received / 1000,
         "share": 100 * used / passed,
         "lost": tally.expected - tally.count,
+        "rate": rate,
     }
 
 
 async def _many(
-    interfaces: Sequence[str | None], held: AsyncExitStack, tasks: TaskGroup, tally: _Tally
+    interfaces: Sequence[str | None],
+    held: AsyncExitStack,
+    tasks: TaskGroup,
+    tally: _Tally,
+    coalesce: float = 0.0,
 ) -> None:
     async def receive(endpoint: anycan.RawEndpoint) -> None:
         while True:
             tally.add(len(await endpoint.receive_many()))
 
     for interface in interfaces:
-        endpoint = await held.enter_async_context(anycan.open_raw(interface))
+        endpoint = await held.enter_async_context(anycan.open_raw(interface, coalesce=coalesce))
         tasks.start_soon(receive, endpoint)
+
+
+async def _coalesced(
+    interfaces: Sequence[str], held: AsyncExitStack, tasks: TaskGroup, tally: _Tally
+) -> None:
+    await _many(interfaces, held, tasks, tally, REST)
 
 
 async def _all(
@@ -273,12 +316,13 @@ async def _python_can(
     tasks.start_soon(receive)
 
 
-def _program(interfaces: Sequence[str]) -> Measured:
+def _program(interfaces: Sequence[str], rest: float = 0.0) -> Measured:
     count = round(RATE * SECONDS)
     expected = count * len(interfaces)
     sender = PacedSender(interfaces, count, RATE)  # from here on this processor is ours alone
+    milliseconds = (str(round(seconds * 1000)) for seconds in (PATIENCE, rest))
     with subprocess.Popen(
-        [build("receive_paced"), str(expected), str(round(PATIENCE * 1000)), *interfaces],
+        [build("receive_paced"), str(expected), *milliseconds, *interfaces],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -286,9 +330,10 @@ def _program(interfaces: Sequence[str]) -> Measured:
         assert process.stdout.readline() == "ready\n"
         sender.start()
         received, used, passed = map(int, process.stdout.readline().split())
-        sender.finish()
+        rate = sender.finish()
     return {
         "cost": used / received / 1000,
         "share": 100 * used / passed,
         "lost": expected - received,
+        "rate": rate,
     }

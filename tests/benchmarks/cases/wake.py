@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import selectors
 import statistics
 import time
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import trio
 
 import anycan
 from cases.receive import (
@@ -20,7 +20,7 @@ from cases.receive import (
     stay_on_one_processor,
 )
 from suite.can import ask, plain_frame, sender, vcan
-from suite.case import Bound, Case, Contender, Metric
+from suite.case import Bound, Case, Contender, Metric, NotHereError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,7 +107,7 @@ class _Sender:
         self._plain.close()
 
 
-class _Selector(selectors.EpollSelector):
+class _Selector(selectors.DefaultSelector):
     """Polls as asyncio's own, and sends before it waits."""
 
     def __init__(self, other: _Sender) -> None:
@@ -120,8 +120,8 @@ class _Selector(selectors.EpollSelector):
         return super().select(timeout)
 
 
-class _BeforeWaiting(trio.abc.Instrument):
-    """Sends before trio waits."""
+class _BeforeWaiting:
+    """A ``trio.abc.Instrument`` that sends before trio waits."""
 
     def __init__(self, other: _Sender) -> None:
         self._send = other.send
@@ -141,6 +141,8 @@ def _on_asyncio(function: Callable[[_Sender], Awaitable[Measured]]) -> Measured:
 
 
 def _on_trio() -> Measured:
+    if importlib.util.find_spec("trio") is None:
+        raise NotHereError("trio is not installed")
     other = _Sender(waits=True)
     options = {"instruments": [_BeforeWaiting(other)]}
     return anyio.run(_anycan, other, backend="trio", backend_options=options)

@@ -102,10 +102,11 @@ struct batch {
     char control[BATCH][128];
 };
 
-/* The kernel writes its results where it wants to find the sizes. */
-static inline void prepare_batch(struct batch *batch)
+/* Prepare the first messages: all of them before the first call, and before the next ones those that
+ * the last one has used, for the kernel writes its results where it wants to find the sizes. */
+static inline void prepare_batch(struct batch *batch, int count)
 {
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < count; i++) {
         batch->vectors[i] = (struct iovec){&batch->frames[i], sizeof batch->frames[i]};
         batch->headers[i].msg_hdr = (struct msghdr){
             .msg_name = &batch->from[i],

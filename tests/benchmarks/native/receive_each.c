@@ -18,8 +18,15 @@ int main(int argc, char **argv)
             struct canfd_frame frame;
             char control[128];
             struct sockaddr_can from;
-            struct iovec vector = {&frame, sizeof frame};
-            struct msghdr message = {&from, sizeof from, &vector, 1, control, sizeof control, 0};
+            struct iovec vector = {.iov_base = &frame, .iov_len = sizeof frame};
+            struct msghdr message = {
+                .msg_name = &from,
+                .msg_namelen = sizeof from,
+                .msg_iov = &vector,
+                .msg_iovlen = 1,
+                .msg_control = control,
+                .msg_controllen = sizeof control,
+            };
             if (recvmsg(fd, &message, 0) < 0)
                 fail("recvmsg");
             read_control(&message, &reception);

@@ -12,11 +12,11 @@ int main(int argc, char **argv)
     unsigned long long sum = 0;
     struct reception reception = {0};
     static struct batch batch;
+    prepare_batch(&batch, BATCH);
     say_ready();
     while (next_line()) {
         long long start = now(CLOCK_MONOTONIC);
         for (long left = count; left > 0;) {
-            prepare_batch(&batch);
             int most = left < BATCH ? left : BATCH;
             int got = recvmmsg(fd, batch.headers, most, MSG_WAITFORONE, NULL);
             if (got < 0)
@@ -25,6 +25,7 @@ int main(int argc, char **argv)
                 read_control(&batch.headers[i].msg_hdr, &reception);
                 sum += reception.stamp + batch.frames[i].can_id + batch.from[i].can_ifindex;
             }
+            prepare_batch(&batch, got);
             left -= got;
         }
         printf("%lld\n", now(CLOCK_MONOTONIC) - start);

@@ -1,7 +1,8 @@
 """Sends a cyclic message of which one in a hundred changes.
 
 Usage: changing.py INTERFACE IDENTIFIER COUNT INTERVAL. It prints "ready", waits for a line on
-standard input, and sends COUNT frames; the last one holds 0xFF.
+standard input, and sends COUNT frames; the last one holds 0xFF. Where there is no line, because
+who started it has ended, it sends nothing.
 """
 
 from __future__ import annotations
@@ -37,5 +38,5 @@ def send(interface: str, identifier: int, count: int, interval: float) -> None:
 if __name__ == "__main__":
     name, identifier, count, interval = sys.argv[1:]
     print("ready", flush=True)
-    sys.stdin.readline()
-    send(name, int(identifier), int(count), float(interval))
+    if sys.stdin.readline():
+        send(name, int(identifier), int(count), float(interval))

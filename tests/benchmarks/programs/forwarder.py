@@ -6,6 +6,7 @@ Usage: forwarder.py KIND BACKEND NEAR FAR, or forwarder.py bare NEAR FAR.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 import struct
 import sys
@@ -14,7 +15,6 @@ from operator import xor
 from typing import Any
 
 import anyio
-import uvloop
 
 from anycan import AnyFrame, Filter, Gateway, Modification, Rule, XorChecksum
 
@@ -83,7 +83,8 @@ def forward(kind: str, backend: str, near: str, far: str) -> None:
     gateway = Gateway(rules_of(kind, near, far))
     options: dict[str, Any] = {"backend": backend}
     if backend == "uvloop":
-        options = {"backend_options": {"loop_factory": uvloop.new_event_loop}}
+        loop = importlib.import_module("uvloop").new_event_loop
+        options = {"backend_options": {"loop_factory": loop}}
     anyio.run(gateway.run, **options)
 
 

@@ -2,7 +2,8 @@
 
 Usage: wanted.py INTERFACE COUNT [flood]. It prints "ready", waits for a line on standard input,
 sends COUNT wanted frames, and prints how many that nobody wants it has sent between them. It is
-busy all the time, flood or not: what the processors take from each other is the same.
+busy all the time, flood or not: what the processors take from each other is the same. Where there
+is no line, because who started it has ended, it sends nothing.
 """
 
 from __future__ import annotations
@@ -37,5 +38,5 @@ def send(interface: str, count: int, *, flood: bool) -> int:
 if __name__ == "__main__":
     name, number, *how = sys.argv[1:]
     print("ready", flush=True)
-    sys.stdin.readline()
-    print(send(name, int(number), flood=how == ["flood"]), flush=True)
+    if sys.stdin.readline():
+        print(send(name, int(number), flood=how == ["flood"]), flush=True)

@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
-import anyio._backends._asyncio
-import anyio._backends._trio  # both here, and not by each measurement anew
-import uvloop
+import anyio._backends._asyncio  # here, and not by each measurement anew; trio's below
+
+from suite.case import NotHereError
+
+_MISSING: Final[set[str]] = set()  # event loops of the extra benchmark that are not installed
+try:
+    import anyio._backends._trio
+except ImportError:
+    _MISSING.add("trio")
+try:
+    import uvloop
+except ImportError:
+    _MISSING.add("uvloop")
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -35,6 +45,16 @@ plain_frame: Final = struct.pack("=IBxxB8s", 0x123, 8, 0, b"\1\2\3\4\5\6\7\x08")
 ResultT = TypeVar("ResultT")
 
 
+def processors() -> tuple[int, ...]:
+    """Give the processors that this process may run on, the lowest first.
+
+    Where the system does not tell (macOS), all of them.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
 @contextmanager
 def vcan(*names: str) -> Iterator[None]:
     """Have virtual interfaces, up, as long as it lasts."""
@@ -47,7 +67,8 @@ def vcan(*names: str) -> Iterator[None]:
         yield
     finally:
         for name in made:
-            subprocess.run(["ip", "link", "del", name], check=True)
+            # Where one cannot be removed (ip says why), the others are all the same.
+            subprocess.run(["ip", "link", "del", name], check=False)
 
 
 def sender(interface: str) -> socket.socket:
@@ -68,7 +89,13 @@ def queue_frames(interface: str, count: int) -> None:
 def ask(
     function: Callable[..., Awaitable[ResultT]], backend: str = "asyncio", *arguments: Any
 ) -> ResultT:
-    """Run an async function on an event loop."""
+    """Run an async function on an event loop.
+
+    Raises:
+        NotHereError: The event loop is not installed.
+    """
+    if backend in _MISSING:
+        raise NotHereError(f"{backend} is not installed")
     if backend == "uvloop":
         options: dict[str, Any] = {"loop_factory": uvloop.new_event_loop}
         return anyio.run(function, *arguments, backend_options=options)
@@ -82,9 +109,15 @@ def _directory() -> tempfile.TemporaryDirectory[str]:
 
 @cache
 def build(name: str) -> Path:
-    """Compile one of the programs in C that stand in ``native``, and give where it is."""
+    """Compile one of the programs in C that stand in ``native``, and give where it is.
+
+    Raises:
+        NotHereError: There is no compiler.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NotHereError("a C compiler (cc) is not installed")
     program = Path(_directory().name, name)
     source = Path(__file__).parents[1] / "native" / f"{name}.c"
-    compiler = shutil.which("cc") or "cc"
     subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-o", program, source], check=True)
     return program

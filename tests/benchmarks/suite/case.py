@@ -43,19 +43,23 @@ class Metric:
         title: What is printed, with its unit: ``"µs/frame"``.
         digits: Digits after the point, in tables.
         compared: Whether ratios mean something; otherwise only the values are printed.
+        worst: The greatest of the rounds is what counts, in tables and bounds, and not the median:
+            of what must not happen once, such as the loss of a frame.
     """
 
     key: str
     title: str
     digits: int = 1
     compared: bool = True
+    worst: bool = False
 
 
 @attrs.frozen
 class Bound:
     """What is promised of a contender.
 
-    The ratio is that of one round, and the median of all rounds is what counts.
+    The ratio is that of one round, and the median of all rounds is what counts; of a metric whose
+    ``worst`` counts, the round that is worst for the bound.
 
     Attributes:
         contender: Of which.
@@ -90,6 +94,7 @@ class Case:
             has none; ``"anywhere"``: it runs on this machine.
         rounds: How many; None: as many as the command says.
         setup: Interfaces, programs, whatever there is once for all rounds and contenders.
+            NotHereError: all contenders are left out.
     """
 
     key: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
+
+from suite.can import processors
 
 _PACKAGES = ("anycan", "anyio", "attrs", "uvloop", "trio", "python-can", "can-isotp")
 
@@ -15,7 +16,7 @@ def describe_machine() -> dict[str, str]:
     found = {
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(len(processors())),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
     for package in _PACKAGES:
@@ -40,7 +41,7 @@ def machine_text(machine: dict[str, str]) -> str:
     packages = ", ".join(
         f"{package} {machine[package]}"
         for package in _PACKAGES
-        if machine[package] != "not installed"
+        if machine.get(package, "not installed") != "not installed"
     )
     return (
         f"{machine['system']}, {machine['cores']} cores of {machine['processor']},"
