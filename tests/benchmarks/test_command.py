@@ -322,16 +322,29 @@ def test_cases_without_a_kernel_are_left_out_with_the_reason(
     assert "## Second" in told.out
 
 
-def test_what_runs_elsewhere_is_ended_with_the_command() -> None:
-    program = "import time; print('@result [1]', flush=True); time.sleep(50)"
+def test_what_runs_elsewhere_is_ended_in_order_with_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "ended"
+    program = f"""
+import pathlib, time
+try:
+    print('@result [1]', flush=True)
+    time.sleep(50)
+finally:
+    pathlib.Path({str(file)!r}).touch()
+"""
     place = apart.Apart("the kernel lab", (sys.executable, "-c", program), os.environ)
 
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
 
     start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        place.run([], Findings(), interrupt, lambda: None)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does in the background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            place.run([], Findings(), interrupt, lambda: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert file.exists()
     assert time.monotonic() - start < 5
 
 

@@ -76,7 +76,8 @@ class Apart:
             text=True,
             errors="replace",  # a console may say anything
             env=self.environment,
-            start_new_session=True,  # Ctrl-C is for this process, which ends that one in order
+            start_new_session=True,  # Ctrl-C is for this process, which ends that one in order,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - there are no threads here
         ) as process:
             try:
                 assert process.stdout is not None
@@ -138,6 +139,11 @@ def emit(wanted: list[Case], rounds: int, tell: Callable[[str], object]) -> None
     say(_MACHINE, describe_machine())
     for case in wanted:
         say(case.key, run_case(case, rounds, tell).to_json())
+
+
+def _heed_interrupts() -> None:
+    """Let SIGINT end what is started, even where a shell has it ignored in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
