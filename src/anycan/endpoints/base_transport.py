@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from anycan.endpoints.closing import finish_and_tell
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from anycan.network.base import Network
 
 HIGH_WATER: Final = 256
-_LAST_BATCHES: Final = 256  # more than a receive buffer holds by default
 ItemT = TypeVar("ItemT")
 
 
@@ -146,14 +144,6 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
             self._call(self.received_call, self._incoming.popleft())
         self._update_reader()
 
-    def _read_last(self) -> None:
-        """Hand on what came before the interface was removed."""
-        with suppress(OSError):  # that nothing waits any more, or that it is closed
-            for _ in range(_LAST_BATCHES):
-                self._incoming.extend(self._can_socket.receive())
-        while self._incoming and self.is_reading():
-            self._call(self.received_call, self._incoming.popleft())
-
     def pause_reading(self) -> None:
         """Hand on nothing that comes; it waits in the socket's receive buffer."""
         self._reading_paused = True
@@ -176,7 +166,6 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
 
     def _tell(self, error: CanOSError) -> None:
         if isinstance(error, InterfaceRemovedError):
-            self._read_last()
             self._lose(error)
         elif not self._closed:
             self._call("error_received", error)

@@ -64,9 +64,12 @@ class Inbox(Generic[ItemT]):
         errors: How many pending errors the socket has told.
         discarded: How many had not been taken when the endpoint was closed.
         absorb: Told of each pending error first; what it takes upon itself is told to nobody.
+        reads_last: What came before the interface was removed is read before that is told: for
+            sockets that have it still.
     """
 
     absorb: Callable[[CanOSError], bool] | None = None
+    reads_last = False
 
     def __init__(self, socket: ReadableSocket[ItemT]) -> None:
         self.items: deque[ItemT] = deque()
@@ -125,9 +128,9 @@ class Inbox(Generic[ItemT]):
 
     def _note(self, error: CanOSError) -> None:
         self.errors += 1
-        if isinstance(error, InterfaceRemovedError):
-            self._read_last()
         if self.absorb is None or not self.absorb(error):
+            if self.reads_last and isinstance(error, InterfaceRemovedError):
+                self._read_last()
             self._error = error
 
     def _read_last(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections import deque
+from contextlib import suppress
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -13,7 +14,7 @@ from anycan.endpoints.base_transport import BaseCanTransport
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.statistics import RawStatistics
-from anycan.exceptions import CanOSError
+from anycan.exceptions import CanOSError, InterfaceRemovedError
 from anycan.frame import AnyFrame
 from anycan.sockets.raw import SEND_BATCH, RawSocket
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from anycan.filter import CanFilter, Filter
     from anycan.frame import ErrorClass
+
+_LAST_BATCHES: Final = 256  # more than a receive buffer holds by default
 
 
 class RawTransport(BaseCanTransport[AnyFrame]):
@@ -199,6 +202,19 @@ class RawTransport(BaseCanTransport[AnyFrame]):
     def _tell_pending(self, error: CanOSError) -> None:
         self._errors += 1
         super()._tell_pending(error)
+
+    def _tell(self, error: CanOSError) -> None:
+        if isinstance(error, InterfaceRemovedError):
+            self._read_last()
+        super()._tell(error)
+
+    def _read_last(self) -> None:
+        """Hand on what came before the interface was removed."""
+        with suppress(OSError):  # that nothing waits any more, or that it is closed
+            for _ in range(_LAST_BATCHES):
+                self._incoming.extend(self._can_socket.receive())
+        while self._incoming and self.is_reading():
+            self._call(self.received_call, self._incoming.popleft())
 
     def _forget_outgoing(self) -> None:
         self._outgoing.clear()
