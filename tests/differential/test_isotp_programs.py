@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROGRAMS = int(os.environ.get("ANYCAN_ISOTP_PROGRAMS", "60"))
 
 _BYTES_OF_ONE_KIND = re.compile(r"( ..)\1{3,}$")
-BATCH = 20  # of which the lab hears nothing until it has ended
+BATCH = 10  # of which the lab hears nothing until it has ended
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
