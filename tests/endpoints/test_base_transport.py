@@ -41,7 +41,9 @@ class Plain(BaseCanTransport[object]):
 
     def __init__(self, protocol: Recorder, high_water: int = HIGH_WATER) -> None:
         self.reports: list[dict[str, Any]] = []
-        self.socket = SimpleNamespace(interface="can0", index=3, network="a network", fd=7)
+        self.socket = SimpleNamespace(
+            interface="can0", index=3, network="a network", fd=7, coalesce=0.0, is_behind=bool
+        )
         loop: Any = SimpleNamespace(call_exception_handler=self.reports.append)
         socket: Any = self.socket
         super().__init__(loop, socket, protocol, high_water)

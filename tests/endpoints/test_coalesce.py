@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-REST = 0.06
+REST = 0.1  # seconds: it is the loop's own timer that is tested
 LONG = 1.0
 SOON = 0.8  # seconds: before a long rest has ended
 
@@ -306,6 +306,10 @@ class Collector(anycan.CanProtocol):
     def __init__(self) -> None:
         self.frames: list[Any] = []
         self.changed = asyncio.Event()
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - that it is gone
+        self.lost.set()
 
     def frame_received(self, frame: anycan.AnyFrame) -> None:
         self.frames.append(frame)
@@ -338,3 +342,20 @@ async def test_a_transport_rests_too(
             await protocol.changed.wait()
     finally:
         transport.abort()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_transport_hands_on_what_came_before_the_interface_was_removed(
+    network: anycan.UserNetwork, sender: anycan.RawEndpoint
+) -> None:
+    frames = [Frame(number) for number in range(9)]
+    _, protocol = await anycan.create_raw_transport(
+        Collector, "vcan0", network=network, coalesce=REST
+    )
+    await sender.send(frames[0])
+    await protocol.changed.wait()
+    await sender.send_many(frames[1:])
+    network.remove("vcan0")
+    async with asyncio.timeout(LONG):
+        await protocol.lost.wait()
+    assert protocol.frames == frames

@@ -376,7 +376,7 @@ async def test_what_is_given_back_to_a_full_inbox_is_not_added_to() -> None:
             case.sender.send([Frame(1)] * RECEIVE_BATCH)
             await turns()
         if not isinstance(case.inbox, AsyncioInbox):
-            return  # it reads when it is asked
+            pytest.skip("elsewhere an inbox reads when it is asked, and is never full")
         for _ in range(4):
             items = case.lend()
             case.inbox.take_back(items)

@@ -29,6 +29,15 @@ class TransportSocket(Protocol[ItemT]):
     index: int
     network: Network
     on_pending_error: Callable[[CanOSError], object]
+    coalesce: float
+
+    def is_behind(self) -> bool:
+        """Tell whether more may wait than the last receive call had room for."""
+        ...
+
+    def receive_last(self) -> list[ItemT]:
+        """Give what waits still once the interface was removed."""
+        ...
 
     def receive(self) -> list[ItemT]:
         """Give what waits, up to a batch."""
@@ -57,8 +66,6 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
         socket: TransportSocket[ItemT],
         protocol: asyncio.BaseProtocol,
         high_water: int = HIGH_WATER,
-        coalesce: float = 0.0,
-        behind: Callable[[], bool] = bool,
     ) -> None:
         super().__init__(
             {
@@ -74,7 +81,9 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
         self._high = self._default_high = high_water
         self._low = high_water // 4
         self._incoming: deque[ItemT] = deque()
-        self._registration = Registration(loop, socket.fd, self._on_readable, coalesce, behind)
+        self._registration = Registration(
+            loop, socket.fd, self._on_readable, socket.coalesce, socket.is_behind
+        )
         self._reading_paused = False
         self._closing = False
         self._closed = False
@@ -140,9 +149,12 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
         self._deliver()
 
     def _deliver(self) -> None:
+        self._hand_on()
+        self._update_reader()
+
+    def _hand_on(self) -> None:
         while self._incoming and self.is_reading():
             self._call(self.received_call, self._incoming.popleft())
-        self._update_reader()
 
     def pause_reading(self) -> None:
         """Hand on nothing that comes; it waits in the socket's receive buffer."""
@@ -166,6 +178,9 @@ class BaseCanTransport(asyncio.BaseTransport, Generic[ItemT]):
 
     def _tell(self, error: CanOSError) -> None:
         if isinstance(error, InterfaceRemovedError):
+            if not self._closed:
+                self._incoming.extend(self._can_socket.receive_last())
+                self._hand_on()
             self._lose(error)
         elif not self._closed:
             self._call("error_received", error)

@@ -290,7 +290,7 @@ class AnyioFeed(Feed):
         super().__init__(*arguments)
         self._resumed = anyio.Event()
         self._scope = anyio.CancelScope()
-        self._coalesce = self.socket.options.coalesce
+        self._coalesce = self.socket.coalesce
         self._rests_until = 0.0
 
     async def run(self) -> None:
@@ -324,7 +324,7 @@ class AnyioFeed(Feed):
 
     def _plan_rest(self, has_room: bool) -> None:
         """Rest before the next read, unless it is another source's turn, or more waits."""
-        rests = self._coalesce and has_room and not self.socket.behind
+        rests = self._coalesce and has_room and not self.socket.is_behind()
         self._rests_until = anyio.current_time() + self._coalesce if rests else 0.0
 
     async def _rest(self) -> None:

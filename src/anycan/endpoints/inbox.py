@@ -9,7 +9,6 @@ counts what it drops.
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import anyio
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
 INBOX_CAPACITY: Final = 1024
-_MANY: Final = 100  # a turn of asyncio's loop costs as much as so many frames
+_MANY: Final = 100  # from where it pays to ask whether more wait
 _MORE_BATCHES: Final = 3
-_LAST_BATCHES: Final = 256  # more than a receive buffer holds by default
 ItemT = TypeVar("ItemT")
 
 
@@ -38,6 +36,15 @@ class ReadableSocket(Protocol[ItemT]):
     fd: int
     interface: str | None
     on_pending_error: Callable[[CanOSError], object]
+    coalesce: float
+
+    def is_behind(self) -> bool:
+        """Tell whether more may wait than the last receive call had room for."""
+        ...
+
+    def receive_last(self) -> list[ItemT]:
+        """Give what waits still once the interface was removed."""
+        ...
 
     def receive(self) -> list[ItemT]:
         """Give what waits, up to a batch.
@@ -64,12 +71,9 @@ class Inbox(Generic[ItemT]):
         errors: How many pending errors the socket has told.
         discarded: How many had not been taken when the endpoint was closed.
         absorb: Told of each pending error first; what it takes upon itself is told to nobody.
-        reads_last: What came before the interface was removed is read before that is told: for
-            sockets that have it still.
     """
 
     absorb: Callable[[CanOSError], bool] | None = None
-    reads_last = False
 
     def __init__(self, socket: ReadableSocket[ItemT]) -> None:
         self.items: deque[ItemT] = deque()
@@ -129,15 +133,9 @@ class Inbox(Generic[ItemT]):
     def _note(self, error: CanOSError) -> None:
         self.errors += 1
         if self.absorb is None or not self.absorb(error):
-            if self.reads_last and isinstance(error, InterfaceRemovedError):
-                self._read_last()
+            if isinstance(error, InterfaceRemovedError):
+                self.items += self._socket.receive_last()
             self._error = error
-
-    def _read_last(self) -> None:
-        """Read what came before the interface was removed: nobody would, once that is told."""
-        with suppress(OSError):  # that nothing waits any more
-            for _ in range(_LAST_BATCHES):
-                self.items += self._socket.receive()
 
     def _raise_reason(self) -> None:
         """Raise what forbids to read, if anything does. A pending error is told once."""
@@ -217,20 +215,12 @@ class AnyioInbox(Inbox[ItemT]):
 
     Args:
         socket: The socket.
-        coalesce: Seconds that reading rests after each read, as of :class:`Registration`.
-        behind: Tells whether much more may wait, so that it does not rest.
     """
 
-    def __init__(
-        self,
-        socket: ReadableSocket[ItemT],
-        coalesce: float = 0.0,
-        behind: Callable[[], bool] = bool,
-    ) -> None:
+    def __init__(self, socket: ReadableSocket[ItemT]) -> None:
         super().__init__(socket)
         self._scope: anyio.CancelScope | None = None
-        self._coalesce = coalesce
-        self._behind = behind
+        self._coalesce = socket.coalesce
         self._rests_until = 0.0
 
     @property
@@ -265,7 +255,7 @@ class AnyioInbox(Inbox[ItemT]):
     def _may_rest(self) -> bool:
         """Tell whether there is nothing to tell, and no more to read than what comes."""
         forbidden = self._closed or self._removed or self.lent or self._error is not None
-        return not (forbidden or self._behind())
+        return not (forbidden or self._socket.is_behind())
 
     async def _rest(self) -> None:
         if self._scope is not None:
@@ -303,27 +293,21 @@ class AsyncioInbox(Inbox[ItemT]):
     Args:
         socket: The socket.
         loop: The loop.
-        coalesce: As of :class:`AnyioInbox`, and so is the rest.
 
     Attributes:
         loop: The loop.
         registration: What the descriptor has registered with it.
     """
 
-    def __init__(
-        self,
-        socket: ReadableSocket[ItemT],
-        loop: asyncio.AbstractEventLoop,
-        coalesce: float = 0.0,
-        behind: Callable[[], bool] = bool,
-    ) -> None:
+    def __init__(self, socket: ReadableSocket[ItemT], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(socket)
         self.loop = loop
-        self._behind = behind
         self._receive = socket.receive
         self._waiter = Waiter(loop)
         self._room: asyncio.Future[None] | None = None  # of whoever waits to send
-        self.registration = Registration(loop, socket.fd, self._on_readable, coalesce, behind)
+        self.registration = Registration(
+            loop, socket.fd, self._on_readable, socket.coalesce, socket.is_behind
+        )
         self.registration.start_reading()
 
     def _on_readable(self) -> None:
@@ -345,7 +329,7 @@ class AsyncioInbox(Inbox[ItemT]):
         items = self.items
         try:
             for _ in range(_MORE_BATCHES):
-                if len(items) >= INBOX_CAPACITY or not self._behind():
+                if len(items) >= INBOX_CAPACITY or not self._socket.is_behind():
                     break
                 items += self._receive()
         except BlockingIOError:
@@ -428,11 +412,7 @@ class AsyncioInbox(Inbox[ItemT]):
         self._on_writable()
 
 
-def open_inbox(
-    socket: ReadableSocket[ItemT], coalesce: float = 0.0, behind: Callable[[], bool] = bool
-) -> Inbox[ItemT]:
+def open_inbox(socket: ReadableSocket[ItemT]) -> Inbox[ItemT]:
     """Give the inbox that suits the running event loop."""
     loop = asyncio_loop()
-    if loop is None:
-        return AnyioInbox(socket, coalesce, behind)
-    return AsyncioInbox(socket, loop, coalesce, behind)
+    return AnyioInbox(socket) if loop is None else AsyncioInbox(socket, loop)

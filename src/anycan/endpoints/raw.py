@@ -40,8 +40,7 @@ class RawEndpoint(UnreliableObjectStream[AnyFrame]):
 
     def __init__(self, socket: RawSocket) -> None:
         self._socket = socket
-        self._inbox = open_inbox(socket, socket.options.coalesce, socket.is_behind)
-        self._inbox.reads_last = True
+        self._inbox = open_inbox(socket)
         self._frames = self._inbox.items
         self._send_lock = anyio.Lock()
         self._unchecked = 0  # frames sent since the loop last ran

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from contextlib import suppress
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -14,7 +13,7 @@ from anycan.endpoints.base_transport import BaseCanTransport
 from anycan.endpoints.pacing import Pacer
 from anycan.endpoints.protocol import CanProtocol
 from anycan.endpoints.statistics import RawStatistics
-from anycan.exceptions import CanOSError, InterfaceRemovedError
+from anycan.exceptions import CanOSError
 from anycan.frame import AnyFrame
 from anycan.sockets.raw import SEND_BATCH, RawSocket
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from anycan.filter import CanFilter, Filter
     from anycan.frame import ErrorClass
-
-_LAST_BATCHES: Final = 256  # more than a receive buffer holds by default
 
 
 class RawTransport(BaseCanTransport[AnyFrame]):
@@ -41,8 +38,7 @@ class RawTransport(BaseCanTransport[AnyFrame]):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, socket: RawSocket, protocol: CanProtocol
     ) -> None:
-        options = socket.options
-        super().__init__(loop, socket, protocol, coalesce=options.coalesce, behind=socket.is_behind)
+        super().__init__(loop, socket, protocol)
         self._socket = socket
         self._outgoing: deque[tuple[AnyFrame, str | int | None]] = deque()
         self._pacer = Pacer()
@@ -202,19 +198,6 @@ class RawTransport(BaseCanTransport[AnyFrame]):
     def _tell_pending(self, error: CanOSError) -> None:
         self._errors += 1
         super()._tell_pending(error)
-
-    def _tell(self, error: CanOSError) -> None:
-        if isinstance(error, InterfaceRemovedError):
-            self._read_last()
-        super()._tell(error)
-
-    def _read_last(self) -> None:
-        """Hand on what came before the interface was removed."""
-        with suppress(OSError):  # that nothing waits any more, or that it is closed
-            for _ in range(_LAST_BATCHES):
-                self._incoming.extend(self._can_socket.receive())
-        while self._incoming and self.is_reading():
-            self._call(self.received_call, self._incoming.popleft())
 
     def _forget_outgoing(self) -> None:
         self._outgoing.clear()

@@ -132,6 +132,10 @@ class BcmSocket(CanSocket):
         self.index = index
         return former.close
 
+    def receive_last(self) -> list[BcmNews]:
+        """Give nothing: reading never rests here, so that nothing has been left to wait."""
+        return []
+
     def receive(self) -> list[BcmNews]:
         """Give the messages that wait, up to a batch; empty when those were malformed.
 

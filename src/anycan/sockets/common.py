@@ -59,11 +59,14 @@ class CanSocket:
         malformed: Those that were not.
         on_pending_error: Called with a pending error that a send call got, which tells of the
             interface and not of what was sent.
+        coalesce: Seconds that reading rests after each receive call; 0: none.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
         ProtocolUnavailableError: The network has no such sockets.
     """
+
+    coalesce: float = 0.0
 
     def __init__(
         self,
@@ -89,6 +92,10 @@ class CanSocket:
         except BaseException:
             finish_in_background(self._descriptor.close())
             raise
+
+    def is_behind(self) -> bool:
+        """Tell whether more may wait than the last receive call had room for."""
+        return False
 
     def forget_names(self) -> None:
         """Ask for the names of interfaces anew."""

@@ -159,6 +159,10 @@ class IsotpSocket(CanSocket):
 
     # Receiving
 
+    def receive_last(self) -> list[bytes]:
+        """Give nothing: with its interface a socket is unbound, and reads no more."""
+        return []
+
     def receive(self) -> list[bytes]:
         """Give the PDUs that wait, up to a batch.
 

@@ -8,24 +8,23 @@ import os
 import socket
 import struct
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from anycan.sockets.errors import explain_open, unknown_interface
+from anycan.sockets.outbox import SEND_BATCH, Outbox, address_of
 from anycan.wire.constants import AF_CAN, CAN_BCM, CAN_ISOTP, MSG_DONTWAIT
 from anycan.wire.isotp import DEFAULT_MAXIMUM_PDU
-from anycan.wire.messages import SOCKADDR_CAN_SIZE, MessageBuffer
+from anycan.wire.messages import HEADER_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
+
+    from anycan.wire.messages import MessageBuffer
 
 _ARPHRD_CAN: Final = "280"  # linux/if_arp.h
 _SIOCGIFMTU: Final = 0x8921  # linux/sockios.h
-_SEND_BATCH: Final = 64
-_BUFFERS: Final = 32  # receive buffers that are sent from, at a time
 _MAXIMUM_PDU: Final = Path("/sys/module/can_isotp/parameters/max_pdu_size")
-_HEADER_SIZE: Final = struct.calcsize("@PIPNPNi0PI0P")  # struct mmsghdr
 
 
 class KernelNetwork:
@@ -153,10 +152,6 @@ def _failure() -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _address_of(memory: bytearray) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
-
-
 class KernelDescriptor:
     """A non-blocking PF_CAN socket of the kernel.
 
@@ -191,7 +186,7 @@ class KernelDescriptor:
         self._used = 0
         self._vectors = bytearray()
         self._deferred = 0
-        self._outbox = _Outbox()
+        self._outbox = Outbox()
 
     def fileno(self) -> int:
         """Give the socket's descriptor."""
@@ -232,7 +227,7 @@ class KernelDescriptor:
             # address is always the same.)
             _CONTROL_SIZE.pack_into(buffer.headers, _CONTROL_SIZE_OFFSET, buffer.control_size)
         else:
-            end = self._used * _HEADER_SIZE
+            end = self._used * HEADER_SIZE
             buffer.headers[:end] = self._template[:end]
         if buffer.limit != self._limit:
             self._set_limit(buffer.limit)
@@ -245,10 +240,10 @@ class KernelDescriptor:
 
     def _link(self, buffer: MessageBuffer) -> None:
         """Write the addresses of a buffer's parts into its headers, once."""
-        records_address = _address_of(buffer.records)
+        records_address = address_of(buffer.records)
         self._vectors = bytearray(buffer.vectors(records_address))
-        self._template = buffer.header_template(records_address, _address_of(self._vectors))
-        self._headers_address = _address_of(buffer.headers)
+        self._template = buffer.header_template(records_address, address_of(self._vectors))
+        self._headers_address = address_of(buffer.headers)
         self._headers = ctypes.byref(ctypes.c_char.from_buffer(buffer.headers))
         buffer.headers[:] = self._template
         self._receive_many = self._library.recvmmsg or self._receive_each
@@ -270,7 +265,7 @@ class KernelDescriptor:
             self._deferred = 0
             return -1
         for position in range(buffer.limit):
-            header = position * _HEADER_SIZE
+            header = position * HEADER_SIZE
             size = self._library.recvmsg(self._fd, self._headers_address + header, MSG_DONTWAIT)
             if size < 0:
                 if position and ctypes.get_errno() != errno.EAGAIN:
@@ -284,7 +279,7 @@ class KernelDescriptor:
         if len(payloads) == 1 and address is None:
             self._socket.send(payloads[0])
             return 1
-        payloads = payloads[:_SEND_BATCH]
+        payloads = payloads[:SEND_BATCH]
         headers_address = self._outbox.fill(payloads, address)
         send_many = self._library.sendmmsg
         if send_many is None:
@@ -309,7 +304,7 @@ class KernelDescriptor:
     def _send_each(self, headers_address: int, count: int) -> int:
         """Do sendmmsg's work by sendmsg, for a C library that lacks it."""
         for position in range(count):
-            header = headers_address + position * _HEADER_SIZE
+            header = headers_address + position * HEADER_SIZE
             if self._library.sendmsg(self._fd, header, MSG_DONTWAIT) < 0:
                 if position == 0:
                     raise _failure()
@@ -331,116 +326,3 @@ class KernelDescriptor:
             return None
         fd = self._socket.detach()
         return partial(os.close, fd) if fd >= 0 else None
-
-
-_HEADER: Final = struct.Struct("@PIPNPNi0PI0P")  # struct mmsghdr
-_VECTOR: Final = struct.Struct("@PN")
-
-
-def _linked_headers(addresses: Iterable[int], size: int) -> tuple[bytearray, bytearray]:
-    """Give vectors for payloads of one length, and headers that point to these."""
-    vectors = bytearray(b"".join(_VECTOR.pack(address, size) for address in addresses))
-    first = _address_of(vectors)
-    headers = b"".join(
-        _HEADER.pack(0, 0, first + offset, 1, 0, 0, 0, 0)
-        for offset in range(0, len(vectors), _VECTOR.size)
-    )
-    return vectors, bytearray(headers)
-
-
-class _Room:
-    """Memory for a batch of payloads of one length: nothing but these is written for a batch.
-
-    Args:
-        size: Their length.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.payloads = bytearray(_SEND_BATCH * size)
-        start = _address_of(self.payloads)
-        addresses = range(start, start + len(self.payloads), size)
-        self._vectors, self._headers = _linked_headers(addresses, size)
-        self.address = _address_of(self._headers)
-
-
-class _Received:
-    """Headers for the payloads of a receive buffer, which it keeps: they point into its memory.
-
-    Args:
-        buffer: The buffer.
-        size: The length of its payloads.
-    """
-
-    def __init__(self, buffer: MessageBuffer, size: int) -> None:
-        self._buffer = buffer
-        start = _address_of(buffer.records)
-        addresses = range(start, start + len(buffer.records), buffer.stride)
-        self._vectors, self._headers = _linked_headers(addresses, size)
-        self.address = _address_of(self._headers)
-
-
-class _Outbox:
-    """Memory from which sendmmsg sends a batch: headers, vectors, one address, the payloads."""
-
-    _header: Final = struct.Struct("@PIPNPNi0PI0P")
-    _vector: Final = struct.Struct("@PN")
-
-    def __init__(self) -> None:
-        self._payloads = bytearray(4096)
-        self._vectors = bytearray(_SEND_BATCH * self._vector.size)
-        self._address = bytearray(SOCKADDR_CAN_SIZE)
-        self._headers: dict[bool, bytearray] = {}
-        self._rooms: dict[int, _Room] = {}
-        self._received: dict[tuple[int, int], _Received] = {}
-
-    def headers_of(self, buffer: MessageBuffer, size: int) -> int:
-        """Give where headers stand that send a buffer's payloads from where they are."""
-        known = self._received.get((id(buffer), size))
-        if known is None:
-            if len(self._received) >= _BUFFERS:
-                self._received.clear()
-            known = self._received[id(buffer), size] = _Received(buffer, size)
-        return known.address
-
-    def fill(self, payloads: Sequence[bytes], address: bytes | None) -> int:
-        """Put a batch in.
-
-        Returns:
-            Where the headers stand in memory.
-        """
-        joined = b"".join(payloads)
-        size = len(payloads[0])
-        if address is None and set(map(len, payloads)) == {size}:
-            room = self._rooms.get(size)
-            if room is None:
-                room = self._rooms[size] = _Room(size)
-            room.payloads[: len(joined)] = joined
-            return room.address
-        if len(joined) > len(self._payloads):
-            self._payloads = bytearray(len(joined))
-        self._payloads[: len(joined)] = joined
-        start = _address_of(self._payloads)
-        fields: list[int] = []
-        for offset, payload in zip(
-            accumulate(map(len, payloads), initial=start), payloads, strict=False
-        ):
-            fields += (offset, len(payload))
-        struct.pack_into("@" + "PN" * len(payloads), self._vectors, 0, *fields)
-        if address is not None:
-            self._address[:] = address
-        return _address_of(self._linked(address is not None))
-
-    def _linked(self, addressed: bool) -> bytearray:
-        headers = self._headers.get(addressed)
-        if headers is None:
-            vectors = _address_of(self._vectors)
-            address, size = (_address_of(self._address), SOCKADDR_CAN_SIZE) if addressed else (0, 0)
-            headers = self._headers[addressed] = bytearray(
-                b"".join(
-                    self._header.pack(
-                        address, size, vectors + position * self._vector.size, 1, 0, 0, 0, 0
-                    )
-                    for position in range(_SEND_BATCH)
-                )
-            )
-        return headers

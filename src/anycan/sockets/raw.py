@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from anycan.exceptions import CanOSError
@@ -51,6 +52,7 @@ _ALL: Final = pack_filters(Filter.all().to_kernel())
 RECEIVE_BATCH: Final = 128
 XL_RECEIVE_BATCH: Final = 30  # as many as a server gives in one answer
 SEND_BATCH: Final = 128
+_LAST_BATCHES: Final = 256  # more than a receive buffer holds by default
 
 
 class RawSocket(CanSocket):
@@ -66,7 +68,6 @@ class RawSocket(CanSocket):
         filtered: Frames that the kernel's filters let through, and what is matched here did not.
         filters: What it is to receive.
         last_count: How many messages the last call of :meth:`receive_through` gave.
-        behind: The last receive call gave all that it had room for, so that more may wait.
 
     Raises:
         UnknownInterfaceError: There is no such interface.
@@ -81,7 +82,8 @@ class RawSocket(CanSocket):
         self.sent = 0
         self.filtered = 0
         self.last_count = 0
-        self.behind = False
+        self.coalesce = options.coalesce
+        self._behind = False  # the last receive call gave all that it had room for
         self._told_of_filter = False
         self._told_down = False  # and nothing has been sent to the bound interface since
         self._buffer = FrameBuffer(
@@ -232,7 +234,7 @@ class RawSocket(CanSocket):
                 count = self._fill(self._buffer)
             except OSError as error:
                 raise self._failed_to_receive(error) from None
-            self.behind = count == self._buffer.capacity
+            self._behind = count == self._buffer.capacity
             frames = self._decode(count, self._names, self.interface)
             if len(frames) != count:
                 self.malformed += count - len(frames)
@@ -267,7 +269,7 @@ class RawSocket(CanSocket):
         except OSError as error:
             raise self._failed_to_receive(error) from None
         self.last_count = count
-        self.behind = count == self._buffer.limit
+        self._behind = count == self._buffer.limit
         refused = sieve.refused
         frames = self._decode(count, self._names, self.interface, sieve)
         count -= sieve.refused - refused
@@ -277,11 +279,19 @@ class RawSocket(CanSocket):
 
     def is_behind(self) -> bool:
         """Tell whether more may wait than the last receive call had room for."""
-        return self.behind
+        return self._behind
+
+    def receive_last(self) -> list[AnyFrame]:
+        """Give what waits still once the interface was removed: nobody reads after that is told."""
+        frames: list[AnyFrame] = []
+        with suppress(OSError):  # nothing waits any more
+            for _ in range(_LAST_BATCHES):
+                frames += self.receive()
+        return frames
 
     def _failed_to_receive(self, error: OSError) -> OSError:
         """Give what to raise when a receive call failed."""
-        self.behind = False
+        self._behind = False
         if isinstance(error, BlockingIOError):
             return error
         self._told_down = True
